@@ -1,0 +1,8 @@
+//go:build !unix || solaris || aix
+
+package bolt
+
+import "os"
+
+// unlock has nothing to do where closing the file releases its locks.
+func unlock(*os.File) {}
