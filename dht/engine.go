@@ -1,0 +1,324 @@
+package dht
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/staex-mcc/mcc/identity"
+)
+
+// EngineConfig makes an engine.
+type EngineConfig struct {
+	// Self is the node's id; required.
+	Self identity.ID
+	// Alpha is the number of parallel queries of a lookup; zero is 3.
+	Alpha int
+	// Rand makes all choices; required, and the engine's alone from now on.
+	Rand *rand.Rand
+	// Contacts are those of an earlier run, to be checked.
+	Contacts []Contact
+	// Records are those of an earlier run, already durable.
+	Records []Record
+}
+
+// defaultAlpha is the parallelism of a lookup where none is given.
+const defaultAlpha = 3
+
+// rttWeight is the share of a new sample in the smoothed round trip, 1 in 8.
+const rttWeight = 8
+
+// Engine is the whole protocol of one node as a state machine: no clock, lock,
+// goroutine, socket or logger. The same events at the same times from the same
+// Rand give the same actions.
+//
+// The caller's duties: feed each event to Step with a time that never goes
+// back, carry out the Actions before the next one, answer each Send with one
+// Answered or Failed and each Write with one Stored, and send a Tick when
+// NextDeadline has come. An engine is not safe for concurrent use.
+type Engine struct {
+	self    identity.ID
+	key     Key
+	alpha   int
+	rng     *rand.Rand
+	now     time.Time
+	actions Actions
+	timers  timers
+	stats   Stats
+
+	table   *table
+	records *recordStore
+	leases  *leaseStore
+	rtt     time.Duration // smoothed over all queries
+
+	ops    map[uint64]*operation
+	sends  map[uint64]*sent
+	writes map[uint64]*write
+	lastID uint64
+	joins  int // under way
+
+	checks   checks
+	refresh  refresh
+	publish  publish
+	handover handover
+}
+
+// purpose is what a query was sent for.
+type purpose uint8
+
+const (
+	forLookup purpose = iota
+	forSeed
+	forPage
+	forPut
+	forCheck
+	forProbe
+	forHandover
+)
+
+// sent is a query under way.
+type sent struct {
+	purpose   purpose
+	to        Contact
+	query     *Query
+	at        time.Time
+	delays    int // soft timeouts so far
+	op        *operation
+	candidate *candidate // forLookup
+	place     *place     // forPut and forPage
+	page      int        // forPage
+}
+
+// write is a record on its way to the store, and who waits for it.
+type write struct {
+	call uint64 // a peer's query, or 0
+	op   *operation
+}
+
+// Stats counts what an engine did since its start.
+type Stats struct {
+	// Seats, Records and Leases are how many there are now.
+	Seats, Records, Leases int
+	// Lookups and Queries are those of this node.
+	Lookups, Queries uint64
+	// ChecksDropped are strangers not checked since the queue was full.
+	ChecksDropped uint64
+	// HandoversDropped are newcomers not handed records for the same reason.
+	HandoversDropped uint64
+	// RefreshesDropped are bucket refreshes left to the next round.
+	RefreshesDropped uint64
+	// RequestsRefused are peers' requests refused since too many waited; the
+	// engine itself refuses none.
+	RequestsRefused uint64
+	// OpsRefused are operations refused with ErrBusy.
+	OpsRefused uint64
+	// Refused, Evicted and Expired are about what is held for others.
+	RecordsRefused, RecordsEvicted, RecordsExpired uint64
+	LeasesRefused, LeasesEvicted, LeasesExpired    uint64
+}
+
+// NewEngine makes an engine that starts at now. Nothing happens before the
+// first Step.
+func NewEngine(cfg EngineConfig, now time.Time) *Engine {
+	key := KeyOf(cfg.Self)
+	e := &Engine{
+		self: cfg.Self, key: key, alpha: cfg.Alpha, rng: cfg.Rand, now: now,
+		table: newTable(key), records: newRecordStore(cfg.Self), leases: newLeaseStore(cfg.Self),
+		ops: map[uint64]*operation{}, sends: map[uint64]*sent{}, writes: map[uint64]*write{},
+	}
+	if e.alpha == 0 {
+		e.alpha = defaultAlpha
+	}
+	e.checks.start(now)
+	e.restoreContacts(cfg.Contacts)
+	e.restoreRecords(cfg.Records)
+	e.startUpkeep()
+	return e
+}
+
+// Step handles one event and returns what to do about it; see Actions for how
+// long that is valid.
+func (e *Engine) Step(now time.Time, ev Event) *Actions {
+	e.actions.reset()
+	if now.After(e.now) {
+		e.now = now
+	}
+	switch ev := ev.(type) {
+	case Received:
+		e.receive(ev)
+	case Answered:
+		e.answered(ev)
+	case Failed:
+		e.failed(ev)
+	case Asked:
+		e.start(ev)
+	case Cancelled:
+		e.cancel(ev.Op)
+	case Stored:
+		e.stored(ev)
+	}
+	e.runTimers()
+	return &e.actions
+}
+
+// NextDeadline is when the next Tick is due. There always is one.
+func (e *Engine) NextDeadline() time.Time { return e.timers.next() }
+
+// Self is the contact's id the engine acts for.
+func (e *Engine) Self() identity.ID { return e.self }
+
+// Stats returns the counters.
+func (e *Engine) Stats() Stats {
+	s := e.stats
+	s.Seats, s.Records, s.Leases = e.table.size, len(e.records.sorted), e.leases.size
+	s.RecordsRefused, s.RecordsEvicted, s.RecordsExpired = e.records.refused, e.records.evicted, e.records.expired
+	s.LeasesRefused, s.LeasesEvicted, s.LeasesExpired = e.leases.refused, e.leases.evicted, e.leases.expired
+	return s
+}
+
+// runTimers does what is due.
+func (e *Engine) runTimers() {
+	for {
+		t, ok := e.timers.due(e.now)
+		if !ok {
+			return
+		}
+		switch t.kind {
+		case timerSoft:
+			e.delayed(t.send)
+		case timerProbe:
+			e.probe()
+		case timerChecks:
+			e.checks.timer = false
+			e.runChecks()
+		case timerRefresh:
+			e.refreshAll()
+		case timerSweep:
+			e.sweep()
+		case timerRepublish:
+			e.republishDue()
+		case timerHandOver:
+			e.handover.timer = false
+			e.runHandover()
+		}
+	}
+}
+
+// send asks for a query to be carried to a node.
+func (e *Engine) send(s *sent) {
+	e.lastID++
+	s.at = e.now
+	e.sends[e.lastID] = s
+	e.stats.Queries++
+	e.actions.Sends = append(e.actions.Sends, Send{ID: e.lastID, To: s.to, Query: s.query})
+	if s.op != nil {
+		e.timers.set(e.now.Add(s.op.soft()), timerSoft, e.lastID)
+	}
+}
+
+// answered handles the answer to a query of this node.
+func (e *Engine) answered(ev Answered) {
+	s := e.sends[ev.Send]
+	if s == nil {
+		return
+	}
+	if !s.to.ID.IsZero() && s.to.ID != ev.From.ID || ev.From.ID == e.self || ev.Answer.Kind != s.query.Kind {
+		e.failed(Failed{Send: ev.Send})
+		return
+	}
+	delete(e.sends, ev.Send)
+	from := Contact{ID: ev.From.ID, Addr: s.to.Addr}
+	if ev.From.Addr.IsValid() {
+		from.Addr = plainAddr(ev.From.Addr)
+	}
+	n := newNode(from)
+	e.noteRTT(ev.RTT)
+	if ev.Peer.May("route") {
+		e.changed(e.table.heard(n, e.now))
+	}
+	switch s.purpose {
+	case forCheck:
+		e.checks.running--
+		e.runChecks()
+	case forHandover:
+		e.handover.running--
+		e.runHandover()
+	case forSeed:
+		s.op.seedAnswered(e, n, ev.Answer)
+	case forLookup:
+		s.op.found(e, s, ev.Answer)
+	case forPage:
+		s.op.page(e, s, ev.Answer)
+	case forPut:
+		s.op.put(e, s, ev.Answer)
+	}
+}
+
+// failed handles that a query of this node got no answer.
+func (e *Engine) failed(ev Failed) {
+	s := e.sends[ev.Send]
+	if s == nil {
+		return
+	}
+	delete(e.sends, ev.Send)
+	// A put may be refused by silence, which says nothing about the contact.
+	if !ev.Here && s.purpose != forPut && s.purpose != forHandover && !s.to.ID.IsZero() {
+		e.changed(e.table.failed(KeyOf(s.to.ID), e.now))
+	}
+	switch s.purpose {
+	case forCheck:
+		e.checks.running--
+		e.runChecks()
+	case forHandover:
+		e.handover.running--
+		e.runHandover()
+	case forSeed:
+		s.op.seedFailed(e)
+	case forLookup:
+		s.op.lookup.fail(s.candidate)
+		s.op.advance(e)
+	case forPage:
+		s.op.pageFailed(e, s)
+	case forPut:
+		s.op.putFailed(e, s)
+	}
+}
+
+// delayed handles that a query has been slow, once for the soft timeout and once
+// for the end of patience.
+func (e *Engine) delayed(id uint64) {
+	s := e.sends[id]
+	if s == nil {
+		return
+	}
+	s.delays++
+	if s.delays == 1 {
+		e.timers.set(s.at.Add(patience), timerSoft, id)
+	}
+	s.op.delayed(e, s)
+}
+
+func (e *Engine) noteRTT(rtt time.Duration) {
+	if rtt <= 0 {
+		return
+	}
+	if e.rtt == 0 {
+		e.rtt = rtt
+	}
+	e.rtt += (rtt - e.rtt) / rttWeight
+}
+
+// changed reports a change of the table and draws the conclusions.
+func (e *Engine) changed(c change) {
+	if c.left != nil {
+		e.actions.Left = append(e.actions.Left, c.left.Contact)
+	}
+	if c.seated == nil {
+		return
+	}
+	e.actions.Seated = append(e.actions.Seated, c.seated.Contact)
+	e.handOver(c.seated.node)
+	if e.table.size == 1 {
+		// The first neighbour knows others.
+		e.refreshSelf()
+	}
+}
