@@ -1,0 +1,110 @@
+package rest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"html/template"
+	"net/http"
+
+	"github.com/swaggest/swgui/v5emb"
+)
+
+// The pages load nothing from elsewhere: the user interface must work on an
+// island.
+var (
+	//go:embed page/style.css
+	style string
+	//go:embed page/index.html
+	indexText string
+	//go:embed page/login.html
+	loginText string
+	//go:embed page/swagger.html
+	swaggerPage []byte
+	//go:embed page/swagger.js
+	swaggerScript []byte
+)
+
+var (
+	indexPage = template.Must(template.New("index").Parse(indexText))
+	loginPage = template.Must(template.New("login").Parse(loginText))
+)
+
+// Content security policies of the pages and of everything else that is ours.
+var (
+	apiPolicy  = "default-src 'none'; frame-ancestors 'none'"
+	pagePolicy = "default-src 'none'; style-src '" + hashOf(style) +
+		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	// Swagger UI sets style attributes and draws its icons from data URLs.
+	swaggerPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; " +
+		"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+// hashOf is the source expression that admits one inline text (CSP level 3,
+// 2.3.1).
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// setOwnHeaders protects every answer that is not a service's.
+func setOwnHeaders(hd http.Header) {
+	hd.Set("X-Content-Type-Options", "nosniff")
+	hd.Set("Content-Security-Policy", apiPolicy)
+	// Not no-referrer: forms of our pages need their Origin.
+	hd.Set("Referrer-Policy", "same-origin")
+}
+
+// swaggerFiles are what the page needs of the embedded distribution.
+var swaggerFiles = []string{
+	"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-16x16.png", "favicon-32x32.png",
+}
+
+func (h *Handler) registerPages() {
+	h.mux.HandleFunc("GET /{$}", h.index)
+	h.mux.HandleFunc("GET /swagger", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "swagger/")
+		w.WriteHeader(http.StatusPermanentRedirect)
+	})
+	h.mux.HandleFunc("GET /swagger/{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", swaggerPolicy)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(swaggerPage)
+	})
+	h.mux.HandleFunc("GET /swagger/start.js", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+		_, _ = w.Write(swaggerScript)
+	})
+	files := v5emb.New("MCC", "../openapi.json", "/swagger/")
+	for _, name := range swaggerFiles {
+		h.mux.Handle("GET /swagger/"+name, files)
+	}
+}
+
+// index is the front page.
+func (h *Handler) index(w http.ResponseWriter, _ *http.Request) {
+	h.servePage(w, http.StatusOK, indexPage, map[string]any{
+		"Style": template.CSS(style), "Node": nodeInfo(h.node.Info()), "NotReady": h.node.NotReady(),
+		"Monitoring": h.opts.Monitoring, "LogLevel": h.opts.LogLevel != nil,
+	})
+}
+
+// loginPage asks for the token. It works without scripts.
+func (h *Handler) loginPage(w http.ResponseWriter) {
+	setOwnHeaders(w.Header())
+	h.servePage(w, http.StatusUnauthorized, loginPage, map[string]any{"Style": template.CSS(style)})
+}
+
+func (h *Handler) servePage(w http.ResponseWriter, status int, page *template.Template, data any) {
+	var text bytes.Buffer
+	if err := page.Execute(&text, data); err != nil {
+		h.fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Security-Policy", pagePolicy)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(text.Bytes())
+}
