@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newConfigCommand(io streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "config", Short: "work on configuration files", GroupID: "files", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "check FILE", Short: "validate a configuration file", Args: exactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, err := loadConfig(args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(io.out, "%s is valid: %d services, %d listeners, %d settings\n",
+				args[0], len(file.services), len(file.listeners), len(file.flags))
+			return nil
+		},
+	})
+	return cmd
+}
