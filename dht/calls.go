@@ -76,32 +76,6 @@ func (k *Kademlia) Contacts() []Contact {
 	return r.Contacts
 }
 
-// PutRecord stores a signed record; see Records. It is offered again until it
-// expires: to prolong it, put it with the same Seq and Value and a later
-// Expires, which is at most RecordLife away.
-func (k *Kademlia) PutRecord(ctx context.Context, r Record) (int, error) {
-	r.Value, r.Sig = bytes.Clone(r.Value), bytes.Clone(r.Sig)
-	if err := k.verify(ctx, &r, nil); err != nil {
-		return 0, fmt.Errorf("put: %w", err)
-	}
-	res, err := k.do(ctx, Task{Kind: TaskPutRecord, Record: &r})
-	if err != nil {
-		return res.Acks, fmt.Errorf("put record %q: %w", r.Name, err)
-	}
-	return res.Acks, nil
-}
-
-// GetRecord returns the newest record of the holders asked; see Records.
-func (k *Kademlia) GetRecord(ctx context.Context, owner identity.ID, name string) (Record, error) {
-	res, err := k.do(ctx, Task{Kind: TaskGetRecord, Key: RecordKey(owner, name)})
-	if err != nil {
-		return Record{}, fmt.Errorf("get record %q of %s: %w", name, owner, err)
-	}
-	r := *res.Record
-	r.Value, r.Sig = bytes.Clone(r.Value), bytes.Clone(r.Sig)
-	return r, nil
-}
-
 // PutLease places a lease of this node; see Leases. Another provider's is
 // ErrDenied, since holders take leases from their providers only.
 func (k *Kademlia) PutLease(ctx context.Context, l Lease) (int, error) {
@@ -134,8 +108,18 @@ func (k *Kademlia) FindLeases(ctx context.Context, key Key) ([]FoundLease, error
 }
 
 // Handle executes a peer's request; see DHT. An answer to a put waits for the
-// disk.
+// disk, and so does one that carries a large value. At most maxLarge requests
+// over streams are at work at a time; more are ErrBusy.
 func (k *Kademlia) Handle(ctx context.Context, req Request) ([]byte, error) {
+	if req.MaxAnswer > MaxCall || len(req.Data) > MaxCall {
+		select {
+		case k.large <- struct{}{}:
+			defer func() { <-k.large }()
+		default:
+			k.busy.Add(1)
+			return nil, fmt.Errorf("handle: %w", ErrBusy)
+		}
+	}
 	q, err := decodeQuery(req.Data)
 	if err != nil {
 		return nil, fmt.Errorf("handle: %w", err)
@@ -143,20 +127,34 @@ func (k *Kademlia) Handle(ctx context.Context, req Request) ([]byte, error) {
 	if req.Peer == nil {
 		return nil, fmt.Errorf("handle: no peer: %w", ErrDenied)
 	}
-	if err := permitted(req.Peer, q, req.Early); err != nil {
+	a, err := k.answer(ctx, req, q)
+	if err != nil {
 		return nil, fmt.Errorf("handle kind %d of %s: %w", q.Kind, req.Peer.ID, err)
 	}
-	if err := k.verify(ctx, q.Record, q.Lease); err != nil {
-		return nil, fmt.Errorf("handle kind %d of %s: %w", q.Kind, req.Peer.ID, err)
+	return appendAnswer(make([]byte, 0, answerHint), a), nil
+}
+
+// answer has a query checked and answered.
+func (k *Kademlia) answer(ctx context.Context, req Request, q *Query) (*Answer, error) {
+	if err := permitted(req.Peer, q, req.Early); err != nil {
+		return nil, err
+	}
+	if err := k.verify(ctx, q.Item, q.Lease); err != nil {
+		return nil, err
 	}
 	a, err := k.ask(ctx, Received{
 		Call: k.lastID.Add(1), Peer: req.Peer, From: req.From, Query: q,
 		Early: req.Early, MaxAnswer: req.MaxAnswer,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("handle kind %d of %s: %w", q.Kind, req.Peer.ID, err)
+	if err == nil && q.Kind == KindGet && a.Item != nil {
+		whole := &Answer{Kind: KindGet}
+		// There may be a newer and longer version by now.
+		if it, err := k.whole(a.Item); err == nil && headerSize+itemSize(it) <= req.MaxAnswer {
+			whole.Item = it
+		}
+		a = whole
 	}
-	return appendAnswer(make([]byte, 0, answerHint), a), nil
+	return a, err
 }
 
 // ask has the engine answer a query.

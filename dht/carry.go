@@ -10,13 +10,22 @@ import (
 )
 
 // carry sends one request and posts what came of it. It is a goroutine of its
-// own; there are at most maxSends.
+// own; there are at most maxSends, and maxStreams for streams.
 func (k *Kademlia) carry(s Send) {
 	ctx, cancel := context.WithTimeout(k.ctx, sendLimit)
 	defer cancel()
-	reply, err := k.env.Sender.Send(ctx, s.To, appendQuery(nil, s.Query), s.Query.Idempotent())
+	q := *s.Query
+	if s.Stream && q.Item != nil {
+		whole, err := k.whole(q.Item)
+		if err != nil {
+			k.post(input{event: Failed{Send: s.ID, Here: true}, lane: laneOf(s)})
+			return
+		}
+		q.Item = whole
+	}
+	reply, err := k.env.Sender.Send(ctx, s.To, Message{Data: appendQuery(nil, &q), Idempotent: q.Idempotent(), Stream: s.Stream})
 	if err != nil {
-		k.post(input{event: Failed{Send: s.ID, Here: errors.Is(err, context.Canceled)}})
+		k.post(input{event: Failed{Send: s.ID, Here: errors.Is(err, context.Canceled)}, lane: laneOf(s)})
 		return
 	}
 	answer, err := decodeAnswer(reply.Data, s.Query)
@@ -25,16 +34,16 @@ func (k *Kademlia) carry(s Send) {
 	}
 	if err != nil {
 		k.log.Debug("useless answer", zap.Stringer("peer", reply.From.ID), zap.Error(err))
-		k.post(input{event: Failed{Send: s.ID}})
+		k.post(input{event: Failed{Send: s.ID}, lane: laneOf(s)})
 		return
 	}
-	k.post(input{event: Answered{Send: s.ID, From: reply.From, Peer: reply.Peer, RTT: reply.RTT, Answer: answer}})
+	k.post(input{event: Answered{Send: s.ID, From: reply.From, Peer: reply.Peer, RTT: reply.RTT, Answer: answer}, lane: laneOf(s)})
 }
 
 // verifyAnswer checks every signature in an answer. One bad one spoils it: its
 // sender is to check what it keeps.
 func (k *Kademlia) verifyAnswer(ctx context.Context, a *Answer) error {
-	if err := k.verify(ctx, a.Record, a.Lease); err != nil {
+	if err := k.verify(ctx, a.Item, a.Lease); err != nil {
 		return err
 	}
 	for i := range a.Leases {
@@ -47,12 +56,12 @@ func (k *Kademlia) verifyAnswer(ctx context.Context, a *Answer) error {
 
 // verify checks the signatures of those that are not nil, each version once.
 // It waits while maxVerifying others are at it.
-func (k *Kademlia) verify(ctx context.Context, r *Record, l *Lease) error {
-	if r != nil {
-		if err := r.check(); err != nil {
+func (k *Kademlia) verify(ctx context.Context, it *Item, l *Lease) error {
+	if it != nil {
+		if err := it.check(); err != nil || it.Immutable() {
 			return err
 		}
-		if err := k.verifyOnce(ctx, r.signed(), r.Sig, r.Verify); err != nil {
+		if err := k.verifyOnce(ctx, it.signed(), it.Sig, it.verify); err != nil {
 			return err
 		}
 	}

@@ -24,10 +24,17 @@ import (
 
 // Sizes in bytes.
 const (
-	// MaxRecord is the longest encoded record or lease: it must fit a datagram.
+	// MaxValue is the longest value of a record, and the longest immutable value.
+	MaxValue = 64 << 10
+	// MaxRecord is the longest encoded lease, and the longest encoded record or
+	// value that travels whole in a datagram; larger ones go over a stream.
 	MaxRecord = 1000
 	// MaxName is the longest name of a record.
 	MaxName = 200
+	// MaxCall bounds the request and the answer of a Message without Stream,
+	// MaxMessage those of one with it.
+	MaxCall    = 1100
+	MaxMessage = 72 << 10
 )
 
 // Key is a position in the DHT.
@@ -45,8 +52,8 @@ type Contact struct {
 }
 
 // Record is a signed mutable value. Its position depends on Owner and Name
-// (see RecordKey), its signature covers every field, so holders can withhold a
-// record but not change it.
+// (see RecordKey), its signature covers every field (of Value the length and
+// the SHA-256), so holders can withhold a record but not change it.
 type Record struct {
 	Owner identity.ID
 	Name  string
@@ -54,7 +61,7 @@ type Record struct {
 	// with the same Seq the one whose value has the larger SHA-256 wins.
 	Seq     uint64
 	Expires time.Time // whole seconds
-	Value   []byte
+	Value   []byte    // at most MaxValue bytes
 	Sig     []byte
 }
 
@@ -110,7 +117,8 @@ type Router interface {
 	Contacts() []Contact
 }
 
-// Records keeps signed values at the nodes nearest to their key.
+// Records keeps signed mutable records and immutable values at the nodes nearest
+// to their key.
 type Records interface {
 	// PutRecord stores a signed record here and at the nearest nodes, and
 	// returns how many others acknowledged it. The record is durable here when
@@ -120,6 +128,26 @@ type Records interface {
 	// GetRecord returns the newest valid record that several holders know, or
 	// ErrNotFound.
 	GetRecord(ctx context.Context, owner identity.ID, name string) (Record, error)
+	// OwnRecord returns this node's own record as it is stored here, without
+	// asking anybody, or ErrNotFound. It is kept for OwnGrace past its expiry,
+	// so that a node that was away can prolong it.
+	OwnRecord(ctx context.Context, name string) (Record, error)
+	// DropRecord forgets this node's own record, durably: it is no longer
+	// republished and lapses at its holders. One that is not there is
+	// ErrNotFound.
+	DropRecord(ctx context.Context, name string) error
+	// PutValue stores an immutable value here and at the nearest nodes, and
+	// returns its key and how many others acknowledged it. It is durable here
+	// when PutValue returns nil, and republished until DropValue. A value over
+	// MaxValue is ErrMalformed. Putting it again is the same as once.
+	PutValue(ctx context.Context, value []byte) (key Key, acks int, err error)
+	// GetValue returns the immutable value under key, whose hash it has, or
+	// ErrNotFound.
+	GetValue(ctx context.Context, key Key) ([]byte, error)
+	// DropValue forgets an immutable value that this node put, durably: it is
+	// no longer republished and lapses at its holders. One that this node did
+	// not put is ErrNotFound.
+	DropValue(ctx context.Context, key Key) error
 }
 
 // Leases keeps short-lived entries of many providers under one key.
@@ -141,15 +169,27 @@ type Request struct {
 	Data []byte
 	// Early requests must change nothing: their sender's address is unproven.
 	Early bool
-	// MaxAnswer bounds the answer in bytes.
+	// MaxAnswer bounds the answer in bytes; it is MaxMessage where the request
+	// came over a stream.
 	MaxAnswer int
 }
 
+// Message is one request of the DHT to a node.
+type Message struct {
+	Data []byte
+	// Idempotent requests may be executed twice, and ride the first message to
+	// a stranger.
+	Idempotent bool
+	// Stream says that the request or its answer may exceed MaxCall bytes, so
+	// it goes over a stream; both then have at most MaxMessage bytes.
+	Stream bool
+}
+
 // Sender carries one request to a node and returns its answer. It is the only
-// way the DHT touches the network. Idempotent requests may be executed twice.
-// Send bounds its own time and returns soon after ctx ends.
+// way the DHT touches the network. Send bounds its own time and returns soon
+// after ctx ends; m.Data is not used after it returned.
 type Sender interface {
-	Send(ctx context.Context, to Contact, data []byte, idempotent bool) (Reply, error)
+	Send(ctx context.Context, to Contact, m Message) (Reply, error)
 }
 
 // Reply is a node's answer.

@@ -3,7 +3,6 @@ package dht
 import (
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 
 	"github.com/staex-mcc/mcc/identity"
 )
@@ -21,10 +20,13 @@ const (
 	KindPing Kind = 1
 	// KindFind asks for what is known near or under a key.
 	KindFind Kind = 2
-	// KindPutRecord asks to keep a record.
-	KindPutRecord Kind = 3
+	// KindPut asks to keep a record or value, or with its head whether the
+	// whole is wanted.
+	KindPut Kind = 3
 	// KindPutLease asks to keep a lease or to withdraw one.
 	KindPutLease Kind = 4
+	// KindGet asks for the whole record or value at a key.
+	KindGet Kind = 5
 )
 
 // answerBit marks an answer among the kinds.
@@ -37,11 +39,12 @@ type Wants uint8
 const (
 	// WantContacts asks for the nodes nearest to the target.
 	WantContacts Wants = 1 << iota
-	// WantRecord asks for the record whose position is the target.
-	WantRecord
+	// WantItem asks for the record or value whose position is the target, or
+	// its head where the whole is too long.
+	WantItem
 	// WantLeases asks for the leases under the target.
 	WantLeases
-	allWants = WantContacts | WantRecord | WantLeases
+	allWants = WantContacts | WantItem | WantLeases
 )
 
 // Query is one question to a node. Which fields count depends on Kind.
@@ -49,36 +52,33 @@ type Query struct {
 	Kind Kind
 	// Flags has no bits defined in version 1; unknown ones are ignored.
 	Flags uint8
-	// Target, Wants and After belong to KindFind. After is the provider of the
+	// Target belongs to KindFind and KindGet, Wants and After to KindFind. After is the provider of the
 	// last lease of the page before; zero is the first page.
 	Target Key
 	Wants  Wants
 	After  identity.ID
-	// Record belongs to KindPutRecord.
-	Record *Record
+	// Item belongs to KindPut.
+	Item *Item
 	// Lease belongs to KindPutLease.
 	Lease *Lease
 }
 
 // Idempotent reports whether the query may ride the first message to a
 // stranger, since it changes nothing.
-func (q *Query) Idempotent() bool { return q.Kind == KindPing || q.Kind == KindFind }
+func (q *Query) Idempotent() bool {
+	return q.Kind == KindPing || q.Kind == KindFind || q.Kind == KindGet
+}
 
-// Flags of an answer to KindFind.
-const (
-	// FlagMoreLeases: the page was full; ask again with After.
-	FlagMoreLeases uint8 = 1 << iota
-	// FlagRecordAside: there is a record that did not fit beside the contacts;
-	// ask for the record alone.
-	FlagRecordAside
-)
+// FlagMoreLeases in an answer to KindFind: the page was full; ask again with
+// After.
+const FlagMoreLeases uint8 = 1
 
 // Status is the outcome of a put.
 type Status uint8
 
 // Outcomes of a put.
 const (
-	// StatusStored: it is kept, durably if it is a record.
+	// StatusStored: it is kept, durably if it is no lease.
 	StatusStored Status = 0
 	// StatusOutdated: a newer version is in force; the answer carries it.
 	StatusOutdated Status = 1
@@ -86,7 +86,9 @@ const (
 	StatusFull Status = 2
 	// StatusExpired: it is past its expiry, or lasts too long.
 	StatusExpired Status = 3
-	maxStatus            = StatusExpired
+	// StatusWanted: to keep it, the whole is needed and not only its head.
+	StatusWanted Status = 4
+	maxStatus           = StatusWanted
 )
 
 // Answer is what a node says to a query.
@@ -97,8 +99,9 @@ type Answer struct {
 	// include withdrawals.
 	Contacts []Contact
 	Leases   []FoundLease
-	// Record answers KindFind, or is what is in force under StatusOutdated.
-	Record *Record
+	// Item answers KindFind and KindGet, or is what is in force under
+	// StatusOutdated. Only in an answer to KindGet it is sure to be whole.
+	Item *Item
 	// Status answers the puts.
 	Status Status
 	// Lease is what is in force under StatusOutdated.
@@ -111,8 +114,9 @@ type Answer struct {
 //	+---------+------+-------+----------------------------------------+
 //	| version | kind | flags | PING: nothing                          |
 //	|         |      |       | FIND: target 32 | wants 1 | after 32   |
-//	|         |      |       | PUT-RECORD: record to the end          |
+//	|         |      |       | PUT: item to the end                   |
 //	|         |      |       | PUT-LEASE: lease to the end            |
+//	|         |      |       | GET: target 32                         |
 //	+---------+------+-------+----------------------------------------+
 const headerSize = 3
 
@@ -124,10 +128,12 @@ func appendQuery(dst []byte, q *Query) []byte {
 		dst = append(dst, q.Target[:]...)
 		dst = append(dst, byte(q.Wants))
 		dst = append(dst, q.After[:]...)
-	case KindPutRecord:
-		dst = appendRecord(dst, *q.Record)
+	case KindPut:
+		dst = appendItem(dst, q.Item)
 	case KindPutLease:
 		dst = appendLease(dst, *q.Lease)
+	case KindGet:
+		dst = append(dst, q.Target[:]...)
 	}
 	return dst
 }
@@ -144,10 +150,14 @@ func decodeQuery(b []byte) (*Query, error) {
 		err = (&reader{b: body}).end("ping")
 	case KindFind:
 		err = q.decodeFind(body)
-	case KindPutRecord:
-		q.Record, err = decodeRecord(body)
+	case KindPut:
+		q.Item, err = decodeItem(body)
 	case KindPutLease:
 		q.Lease, err = decodeLease(body)
+	case KindGet:
+		in := reader{b: body}
+		q.Target = in.id()
+		err = in.end("get")
 	default:
 		err = fmt.Errorf("query: %w: kind %d", ErrMalformed, kind)
 	}
@@ -187,14 +197,15 @@ func decodeHeader(b []byte) (kind, flags uint8, body []byte, err error) {
 //	 0         1      2       3
 //	+---------+------+-------+----------------------------------------------+
 //	| version | kind | flags | PING: nothing                                |
-//	|         |      |       | FIND: n 1 | n contacts | length 2 | record   |
+//	|         |      |       | FIND: n 1 | n contacts | length 2 | item     |
 //	|         |      |       |       | m 1 | m times: address | length 2 |   |
 //	|         |      |       |                        lease without its key |
-//	|         |      |       | PUT: status 1 | length 2 | what is in force  |
+//	|         |      |       | PUT: status 1 | what is in force, to the end |
+//	|         |      |       | GET: item to the end                         |
 //	+---------+------+-------+----------------------------------------------+
 const (
 	findAnswerFixedSize = headerSize + 1 + 2 + 1
-	putAnswerFixedSize  = headerSize + 1 + 2
+	putAnswerFixedSize  = headerSize + 1
 )
 
 // appendAnswer appends the encoding of a.
@@ -206,29 +217,30 @@ func appendAnswer(dst []byte, a *Answer) []byte {
 		for _, c := range a.Contacts {
 			dst = appendContact(dst, c)
 		}
-		dst = appendOptional(dst, a.Record, appendRecord)
+		dst = appendSized(dst, func(dst []byte) []byte { return appendItem(dst, a.Item) })
 		dst = append(dst, byte(len(a.Leases)))
 		for _, l := range a.Leases {
 			dst = appendAddr(dst, l.Addr)
-			dst = appendOptional(dst, &l.Lease, appendBareLease)
+			dst = appendSized(dst, func(dst []byte) []byte { return appendBareLease(dst, l.Lease) })
 		}
-	case KindPutRecord:
-		dst = appendOptional(append(dst, byte(a.Status)), a.Record, appendRecord)
+	case KindPut:
+		dst = appendItem(append(dst, byte(a.Status)), a.Item)
 	case KindPutLease:
-		dst = appendOptional(append(dst, byte(a.Status)), a.Lease, appendLease)
+		dst = append(dst, byte(a.Status))
+		if a.Lease != nil {
+			dst = appendLease(dst, *a.Lease)
+		}
+	case KindGet:
+		dst = appendItem(dst, a.Item)
 	}
 	return dst
 }
 
-// appendOptional appends a 2-byte length and the encoding of v, or the length
-// zero if there is none.
-func appendOptional[T any](dst []byte, v *T, encode func([]byte, T) []byte) []byte {
+// appendSized appends a 2-byte length and what encode appends, which is short.
+func appendSized(dst []byte, encode func([]byte) []byte) []byte {
 	at := len(dst)
-	dst = append(dst, 0, 0)
-	if v != nil {
-		dst = encode(dst, *v)
-		binary.BigEndian.PutUint16(dst[at:], uint16(len(dst)-at-2))
-	}
+	dst = encode(append(dst, 0, 0))
+	binary.BigEndian.PutUint16(dst[at:], uint16(len(dst)-at-2))
 	return dst
 }
 
@@ -247,8 +259,13 @@ func decodeAnswer(b []byte, q *Query) (*Answer, error) {
 	switch q.Kind {
 	case KindFind:
 		err = a.decodeFound(in, q.Target)
-	case KindPutRecord, KindPutLease:
+	case KindPut, KindPutLease:
 		err = a.decodePut(in)
+	case KindGet:
+		a.Item, err = decodeRest(in, decodeItem)
+		if err == nil && a.Item != nil && !a.Item.Whole() {
+			err = fmt.Errorf("answer: %w: a head where the whole was asked for", ErrMalformed)
+		}
 	}
 	if err == nil {
 		err = in.end("answer")
@@ -276,7 +293,7 @@ func (a *Answer) decodeFound(in *reader, target Key) error {
 	}
 	var err error
 	if b := in.take(int(in.uint16())); len(b) > 0 {
-		if a.Record, err = decodeRecord(b); err != nil {
+		if a.Item, err = decodeItem(b); err != nil {
 			return err
 		}
 	}
@@ -296,92 +313,23 @@ func (a *Answer) decodeFound(in *reader, target Key) error {
 
 func (a *Answer) decodePut(in *reader) (err error) {
 	a.Status = Status(in.uint8())
-	b := in.take(int(in.uint16()))
 	switch {
 	case a.Status > maxStatus:
 		return fmt.Errorf("answer: %w: status %d", ErrMalformed, a.Status)
-	case len(b) == 0:
-	case a.Status != StatusOutdated:
-		return fmt.Errorf("answer: %w: status %d with a value", ErrMalformed, a.Status)
-	case a.Kind == KindPutRecord:
-		a.Record, err = decodeRecord(b)
+	case len(in.b) > 0 && a.Status != StatusOutdated:
+		return fmt.Errorf("answer: %w: status %d with something behind it", ErrMalformed, a.Status)
+	case a.Kind == KindPut:
+		a.Item, err = decodeRest(in, decodeItem)
 	default:
-		a.Lease, err = decodeLease(b)
+		a.Lease, err = decodeRest(in, decodeLease)
 	}
 	return err
 }
 
-// A contact is a node's id and its address. An address has a family, 4 or 6, or
-// is the single byte 0 where none is known (leases only):
-//
-//	 0    32       33       37/49
-//	+----+--------+--------+------+
-//	| id | family | ip     | port |
-//	| 32 | 1      | 4 / 16 | 2    |
-//	+----+--------+--------+------+
-func appendContact(dst []byte, c Contact) []byte {
-	return appendAddr(append(dst, c.ID[:]...), c.Addr)
-}
-
-func contactSize(c Contact) int { return len(c.ID) + addrSize(c.Addr) }
-
-func appendAddr(dst []byte, a netip.AddrPort) []byte {
-	switch {
-	case !a.IsValid():
-		return append(dst, 0)
-	case a.Addr().Is4():
-		dst = append(dst, 4)
-	default:
-		dst = append(dst, 6)
+// decodeRest decodes all that is left, nil if nothing is.
+func decodeRest[T any](in *reader, decode func([]byte) (*T, error)) (*T, error) {
+	if len(in.b) == 0 {
+		return nil, nil
 	}
-	dst = append(dst, a.Addr().AsSlice()...)
-	return binary.BigEndian.AppendUint16(dst, a.Port())
-}
-
-func addrSize(a netip.AddrPort) int {
-	switch {
-	case !a.IsValid():
-		return 1
-	case a.Addr().Is4():
-		return 7
-	}
-	return 19
-}
-
-// addr reads an address; the single byte 0 is the zero AddrPort.
-func (r *reader) addr() netip.AddrPort {
-	var ip netip.Addr
-	switch r.uint8() {
-	case 0:
-		return netip.AddrPort{}
-	case 4:
-		ip, _ = netip.AddrFromSlice(r.take(4))
-	case 6:
-		ip, _ = netip.AddrFromSlice(r.take(16))
-	}
-	a := netip.AddrPortFrom(ip, r.uint16())
-	if !r.failed && !sendable(a) {
-		r.failed = true
-	}
-	if r.failed {
-		return netip.AddrPort{}
-	}
-	return a
-}
-
-// sendable reports whether a can be told to others: one host, a port, and
-// nothing that only this machine understands, such as a zone.
-func sendable(a netip.AddrPort) bool {
-	ip := a.Addr()
-	return a.IsValid() && a.Port() != 0 && !ip.Is4In6() && ip.Zone() == "" &&
-		!ip.IsUnspecified() && !ip.IsMulticast() && !reserved.Contains(ip)
-}
-
-// reserved is what no host has: class E with the limited broadcast address
-// (RFC 1112 section 4, RFC 919).
-var reserved = netip.MustParsePrefix("240.0.0.0/4")
-
-// plainAddr is a with an IPv4 address in IPv6 clothes undressed.
-func plainAddr(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	return decode(in.take(len(in.b)))
 }

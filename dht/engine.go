@@ -17,8 +17,9 @@ type EngineConfig struct {
 	Rand *rand.Rand
 	// Contacts are those of an earlier run, to be checked.
 	Contacts []Contact
-	// Records are those of an earlier run, already durable.
-	Records []Record
+	// Items are those of an earlier run, already durable; of large ones the
+	// heads do.
+	Items []Kept
 }
 
 // defaultAlpha is the parallelism of a lookup where none is given.
@@ -45,10 +46,10 @@ type Engine struct {
 	timers  timers
 	stats   Stats
 
-	table   *table
-	records *recordStore
-	leases  *leaseStore
-	rtt     time.Duration // smoothed over all queries
+	table  *table
+	items  *itemStore
+	leases *leaseStore
+	rtt    time.Duration // smoothed over all queries
 
 	ops    map[uint64]*operation
 	sends  map[uint64]*sent
@@ -70,6 +71,7 @@ const (
 	forSeed
 	forPage
 	forPut
+	forFetch
 	forCheck
 	forProbe
 	forHandover
@@ -83,21 +85,19 @@ type sent struct {
 	at        time.Time
 	delays    int // soft timeouts so far
 	op        *operation
+	stream    bool
 	candidate *candidate // forLookup
 	place     *place     // forPut and forPage
+	sighting  *sighting  // forFetch
 	page      int        // forPage
-}
-
-// write is a record on its way to the store, and who waits for it.
-type write struct {
-	call uint64 // a peer's query, or 0
-	op   *operation
 }
 
 // Stats counts what an engine did since its start.
 type Stats struct {
-	// Seats, Records and Leases are how many there are now.
-	Seats, Records, Leases int
+	// Seats, Records, Values and Leases are how many there are now, ValueBytes
+	// how long the values of records and immutable ones kept for others are.
+	Seats, Records, Values, Leases int
+	ValueBytes                     int
 	// Lookups and Queries are those of this node.
 	Lookups, Queries uint64
 	// ChecksDropped are strangers not checked since the queue was full.
@@ -106,13 +106,16 @@ type Stats struct {
 	HandoversDropped uint64
 	// RefreshesDropped are bucket refreshes left to the next round.
 	RefreshesDropped uint64
-	// RequestsRefused are peers' requests refused since too many waited; the
-	// engine itself refuses none.
+	// RequestsRefused are peers' requests refused since too many waited, or too
+	// many large ones were at work; the engine itself refuses none.
 	RequestsRefused uint64
 	// OpsRefused are operations refused with ErrBusy.
 	OpsRefused uint64
-	// Refused, Evicted and Expired are about what is held for others.
+	// Refused, Evicted and Expired are about what is held for others;
+	// immutable values count as records. RecordsLost are those whose large
+	// value was found damaged or missing in the store.
 	RecordsRefused, RecordsEvicted, RecordsExpired uint64
+	RecordsLost                                    uint64
 	LeasesRefused, LeasesEvicted, LeasesExpired    uint64
 }
 
@@ -122,7 +125,7 @@ func NewEngine(cfg EngineConfig, now time.Time) *Engine {
 	key := KeyOf(cfg.Self)
 	e := &Engine{
 		self: cfg.Self, key: key, alpha: cfg.Alpha, rng: cfg.Rand, now: now,
-		table: newTable(key), records: newRecordStore(cfg.Self), leases: newLeaseStore(cfg.Self),
+		table: newTable(key), items: newItemStore(cfg.Self), leases: newLeaseStore(cfg.Self),
 		ops: map[uint64]*operation{}, sends: map[uint64]*sent{}, writes: map[uint64]*write{},
 	}
 	if e.alpha == 0 {
@@ -130,7 +133,7 @@ func NewEngine(cfg EngineConfig, now time.Time) *Engine {
 	}
 	e.checks.start(now)
 	e.restoreContacts(cfg.Contacts)
-	e.restoreRecords(cfg.Records)
+	e.restoreItems(cfg.Items)
 	e.startUpkeep()
 	return e
 }
@@ -155,6 +158,8 @@ func (e *Engine) Step(now time.Time, ev Event) *Actions {
 		e.cancel(ev.Op)
 	case Stored:
 		e.stored(ev)
+	case Lost:
+		e.lose(ev)
 	}
 	e.runTimers()
 	return &e.actions
@@ -169,8 +174,10 @@ func (e *Engine) Self() identity.ID { return e.self }
 // Stats returns the counters.
 func (e *Engine) Stats() Stats {
 	s := e.stats
-	s.Seats, s.Records, s.Leases = e.table.size, len(e.records.sorted), e.leases.size
-	s.RecordsRefused, s.RecordsEvicted, s.RecordsExpired = e.records.refused, e.records.evicted, e.records.expired
+	s.Seats, s.Leases = e.table.size, e.leases.size
+	s.Records, s.Values, s.ValueBytes = len(e.items.sorted)-e.items.values, e.items.values, e.items.bytes
+	s.RecordsRefused, s.RecordsEvicted, s.RecordsExpired = e.items.refused, e.items.evicted, e.items.expired
+	s.RecordsLost = e.items.lost
 	s.LeasesRefused, s.LeasesEvicted, s.LeasesExpired = e.leases.refused, e.leases.evicted, e.leases.expired
 	return s
 }
@@ -209,9 +216,9 @@ func (e *Engine) send(s *sent) {
 	s.at = e.now
 	e.sends[e.lastID] = s
 	e.stats.Queries++
-	e.actions.Sends = append(e.actions.Sends, Send{ID: e.lastID, To: s.to, Query: s.query})
+	e.actions.Sends = append(e.actions.Sends, Send{ID: e.lastID, To: s.to, Query: s.query, Stream: s.stream})
 	if s.op != nil {
-		e.timers.set(e.now.Add(s.op.soft()), timerSoft, e.lastID)
+		e.timers.set(e.now.Add(s.soft()), timerSoft, e.lastID)
 	}
 }
 
@@ -232,7 +239,8 @@ func (e *Engine) answered(ev Answered) {
 	}
 	n := newNode(from)
 	e.noteRTT(ev.RTT)
-	if ev.Peer.May("route") {
+	// A stream may go to another address than the one asked.
+	if ev.Peer.May("route") && !s.stream {
 		e.changed(e.table.heard(n, e.now))
 	}
 	switch s.purpose {
@@ -240,8 +248,7 @@ func (e *Engine) answered(ev Answered) {
 		e.checks.running--
 		e.runChecks()
 	case forHandover:
-		e.handover.running--
-		e.runHandover()
+		e.handedOver(s, ev.Answer)
 	case forSeed:
 		s.op.seedAnswered(e, n, ev.Answer)
 	case forLookup:
@@ -250,6 +257,8 @@ func (e *Engine) answered(ev Answered) {
 		s.op.page(e, s, ev.Answer)
 	case forPut:
 		s.op.put(e, s, ev.Answer)
+	case forFetch:
+		s.op.fetched(e, s, ev.Answer.Item)
 	}
 }
 
@@ -260,8 +269,9 @@ func (e *Engine) failed(ev Failed) {
 		return
 	}
 	delete(e.sends, ev.Send)
-	// A put may be refused by silence, which says nothing about the contact.
-	if !ev.Here && s.purpose != forPut && s.purpose != forHandover && !s.to.ID.IsZero() {
+	// A put may be refused by silence, and a stream may fail where datagrams
+	// do not: neither says anything about the contact.
+	if !ev.Here && !s.stream && s.purpose != forPut && s.purpose != forHandover && !s.to.ID.IsZero() {
 		e.changed(e.table.failed(KeyOf(s.to.ID), e.now))
 	}
 	switch s.purpose {
@@ -280,6 +290,8 @@ func (e *Engine) failed(ev Failed) {
 		s.op.pageFailed(e, s)
 	case forPut:
 		s.op.putFailed(e, s)
+	case forFetch:
+		s.op.fetched(e, s, nil)
 	}
 }
 
@@ -292,7 +304,7 @@ func (e *Engine) delayed(id uint64) {
 	}
 	s.delays++
 	if s.delays == 1 {
-		e.timers.set(s.at.Add(patience), timerSoft, id)
+		e.timers.set(s.at.Add(s.patience()), timerSoft, id)
 	}
 	s.op.delayed(e, s)
 }

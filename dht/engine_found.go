@@ -21,12 +21,10 @@ type hint struct {
 }
 
 // collect takes what an answer holds of what is looked for.
-func (op *operation) collect(e *Engine, a *Answer) {
+func (op *operation) collect(e *Engine, from Contact, a *Answer) {
 	target := op.lookup.target
-	if r := a.Record; r != nil && op.wants&WantRecord != 0 && r.Key() == target && !recordExpired(r, e.now) {
-		if op.record == nil || compareRecords(r, op.record) > 0 {
-			op.record = r
-		}
+	if op.wants&WantItem != 0 && op.suits(e, a.Item) {
+		op.sightings = append(op.sightings, &sighting{item: a.Item, at: from})
 	}
 	if op.wants&WantLeases != 0 {
 		for _, l := range a.Leases {
@@ -43,8 +41,6 @@ func (op *operation) nextPage(e *Engine, to Contact, a *Answer, page int) {
 	switch {
 	case page > maxPages:
 		return
-	case a.Flags&FlagRecordAside != 0 && op.wants&WantRecord != 0 && page == 1:
-		q.Wants = WantRecord
 	case a.Flags&FlagMoreLeases != 0 && op.wants&WantLeases != 0 && (page == 1 || len(a.Leases) > 0):
 		q.Wants = WantLeases
 		if n := len(a.Leases); n > 0 {
@@ -67,7 +63,7 @@ func (op *operation) page(e *Engine, s *sent, a *Answer) {
 	if op.ended {
 		return
 	}
-	op.collect(e, a)
+	op.collect(e, s.to, a)
 	op.nextPage(e, s.to, a, s.page)
 	op.advance(e)
 }

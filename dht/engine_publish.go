@@ -34,31 +34,15 @@ type publish struct {
 
 // publication is stale when the record has been scheduled again since.
 type publication struct {
-	held *heldRecord
+	held *heldItem
 	at   time.Time
 }
 
-// restoreRecords takes over the records of an earlier run.
-func (e *Engine) restoreRecords(records []Record) {
-	for i := range records {
-		r := &records[i]
-		key := r.Key()
-		full := len(e.records.sorted) >= e.records.limit || !e.records.room(key, r.Owner)
-		if full || e.records.byKey[key] != nil || recordExpired(r, e.now) {
-			continue
-		}
-		held := e.records.insert(key, r)
-		if r.Owner == e.self {
-			e.publishLater(held)
-		}
-	}
-}
-
-func (e *Engine) publishLater(h *heldRecord) {
+func (e *Engine) publishLater(h *heldItem) {
 	e.schedule(h, e.now.Add(publishInterval))
 }
 
-func (e *Engine) schedule(h *heldRecord, at time.Time) {
+func (e *Engine) schedule(h *heldItem, at time.Time) {
 	h.publish = at
 	e.publish.queue = append(e.publish.queue, publication{h, at})
 	e.timePublish()
@@ -67,8 +51,8 @@ func (e *Engine) schedule(h *heldRecord, at time.Time) {
 // publishNow offers all own records at once, as far as the bounds allow.
 func (e *Engine) publishNow() {
 	e.publish.queue = e.publish.queue[:0]
-	for _, h := range e.records.sorted {
-		if h.record.Owner == e.self {
+	for _, h := range e.items.sorted {
+		if h.Own {
 			e.schedule(h, e.now)
 		}
 	}
@@ -92,15 +76,29 @@ func (e *Engine) republishDue() {
 		next := p.queue[0]
 		p.queue = slices.Delete(p.queue, 0, 1)
 		h := next.held
-		if e.records.byKey[h.key] != h || !h.publish.Equal(next.at) || recordExpired(h.record, e.now) {
+		if e.items.byKey[h.Item.Key] != h || !h.publish.Equal(next.at) || !h.living(e.now) {
 			continue
 		}
 		p.running++
 		e.publishLater(h)
-		op := &operation{task: Task{Kind: TaskPutRecord, Record: h.record}, then: (*Engine).republished}
-		op.walk(e, h.key, bucketSize, WantContacts)
+		op := &operation{task: Task{Kind: TaskPut, Item: e.renewed(h)}, then: (*Engine).republished}
+		op.walk(e, h.Item.Key, bucketSize, WantContacts)
 	}
 	e.timePublish()
+}
+
+// renewed is what to offer of an own item. The expiry of an immutable value is
+// moved on when half of its life is over: more often would only make every
+// holder write.
+func (e *Engine) renewed(h *heldItem) *Item {
+	it := h.Item
+	if !it.Immutable() || it.Expires.Sub(e.now) > RecordLife/2 {
+		return it
+	}
+	longer := it.with(it.Value)
+	longer.Expires = wholeSeconds(e.now.Add(RecordLife))
+	e.storeItem(Kept{Item: longer, Own: true}, &write{})
+	return longer
 }
 
 func (e *Engine) republished(*operation) {
@@ -120,7 +118,7 @@ type handover struct {
 // handOver queues a node that just got a seat.
 func (e *Engine) handOver(n node) {
 	h := &e.handover
-	if !h.settled || len(e.records.sorted) == 0 {
+	if !h.settled || len(e.items.sorted) == 0 {
 		return
 	}
 	if len(h.queue) >= maxNewcomers {
@@ -142,33 +140,44 @@ func (e *Engine) runHandover() {
 		if len(h.queue) == 0 || h.running >= handoversAtOnce {
 			return
 		}
-		if h.cursor >= len(e.records.sorted) {
+		if h.cursor >= len(e.items.sorted) {
 			h.queue, h.cursor = slices.Delete(h.queue, 0, 1), 0
 			continue
 		}
-		held := e.records.sorted[h.cursor]
+		held := e.items.sorted[h.cursor]
 		h.cursor++
 		if to := h.queue[0]; e.owes(held, to) {
 			h.running++
-			e.send(&sent{purpose: forHandover, to: to.Contact, query: &Query{Kind: KindPutRecord, Record: held.record}})
+			e.send(&sent{purpose: forHandover, to: to.Contact, query: &Query{Kind: KindPut, Item: held.Item}})
 		}
 	}
 	h.timer = true
 	e.timers.set(e.now.Add(handoverPause), timerHandOver, 0)
 }
 
+// handedOver goes on after a newcomer answered: if it wants the whole of what it
+// was offered, that follows over a stream.
+func (e *Engine) handedOver(s *sent, a *Answer) {
+	if a.Status == StatusWanted && !s.stream {
+		e.send(&sent{purpose: forHandover, to: s.to, query: s.query, stream: true})
+		return
+	}
+	e.handover.running--
+	e.runHandover()
+}
+
 // owes reports whether it is this node's turn to hand a record to a newcomer:
 // the newcomer is among the nearest to it, and so is this node.
-func (e *Engine) owes(h *heldRecord, to node) bool {
-	if recordExpired(h.record, e.now) || to.ID == h.record.Owner {
+func (e *Engine) owes(h *heldItem, to node) bool {
+	if h.Item.expired(e.now) || to.ID == h.Item.Owner {
 		return false
 	}
 	nearer, among := 0, false
-	for _, n := range e.table.closest(h.key, bucketSize, false) {
+	for _, n := range e.table.closest(h.Item.Key, bucketSize, false) {
 		switch {
 		case n.ID == to.ID:
 			among = true
-		case compareDistance(h.key, n.key, e.key) < 0:
+		case compareDistance(h.Item.Key, n.key, e.key) < 0:
 			nearer++
 		}
 	}

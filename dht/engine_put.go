@@ -8,9 +8,14 @@ import (
 // errFullHere is why a put failed on this node's own bounds.
 var errFullHere = fmt.Errorf("store here: %w", ErrBusy)
 
-// keepRecord stores the record here before others are asked.
-func (op *operation) keepRecord(e *Engine) {
-	status, waits, _ := e.storeRecord(op.task.Record, &write{op: op})
+// keepItem stores the item here before others are asked.
+func (op *operation) keepItem(e *Engine) {
+	it := op.task.Item
+	kept := Kept{Item: it, Own: op.task.Own, Payer: it.Owner}
+	if it.Immutable() {
+		kept.Payer = e.self
+	}
+	status, waits, _ := e.storeItem(kept, &write{op: op})
 	if waits {
 		return
 	}
@@ -18,15 +23,17 @@ func (op *operation) keepRecord(e *Engine) {
 		op.finish(e, err)
 		return
 	}
-	op.walk(e, op.task.Record.Key(), bucketSize, WantContacts)
+	op.itemStored(e, nil)
 }
 
-// recordStored goes on when the record is on disk here.
-func (op *operation) recordStored(e *Engine, err error) {
+// itemStored goes on when the item is on disk here: others are offered what the
+// memory has of it.
+func (op *operation) itemStored(e *Engine, err error) {
 	switch {
 	case op.ended:
 	case err == nil:
-		op.walk(e, op.task.Record.Key(), bucketSize, WantContacts)
+		op.task.Item = op.task.Item.kept()
+		op.walk(e, op.task.Item.Key, bucketSize, WantContacts)
 	default:
 		op.finish(e, fmt.Errorf("store here: %w", err))
 	}
@@ -58,7 +65,7 @@ func statusError(s Status) error {
 // placeAll starts asking the nearest to keep it. In reserve are those that the
 // lookup heard of and did not need to ask.
 func (op *operation) placeAll(e *Engine) {
-	op.placing = true
+	op.walked = true
 	for _, n := range slices.Concat(op.lookup.nearest(), op.lookup.in(fresh)) {
 		op.places = append(op.places, &place{node: n})
 	}
@@ -102,18 +109,25 @@ func (op *operation) placeMore(e *Engine) {
 }
 
 func (op *operation) putQuery() *Query {
-	if op.task.Kind == TaskPutRecord {
-		return &Query{Kind: KindPutRecord, Record: op.task.Record}
+	if op.task.Kind == TaskPut {
+		return &Query{Kind: KindPut, Item: op.task.Item}
 	}
 	return &Query{Kind: KindPutLease, Lease: op.task.Lease}
 }
 
 // put handles a holder's answer.
 func (op *operation) put(e *Engine, s *sent, a *Answer) {
-	s.place.state = answered
-	if a.Status == StatusStored {
+	switch {
+	case op.ended && a.Status != StatusStored:
+		return
+	case a.Status == StatusStored:
+		s.place.state = answered
 		op.acks++
-	} else {
+	case a.Status == StatusWanted && !s.stream && !op.newer:
+		// The place stays as it is: somebody slow may be replaced meanwhile.
+		e.send(&sent{purpose: forPut, to: s.to, op: op, place: s.place, query: s.query, stream: true})
+		return
+	default:
 		s.place.state = failed
 		op.outdated(e, a)
 	}
@@ -129,15 +143,36 @@ func (op *operation) putFailed(e *Engine, s *sent) {
 func (op *operation) outdated(e *Engine, a *Answer) {
 	mine := op.task
 	switch {
-	case a.Record != nil && mine.Record != nil:
-		if a.Record.Key() == mine.Record.Key() && compareRecords(a.Record, mine.Record) > 0 {
+	case a.Item != nil && mine.Item != nil:
+		it := mine.Item
+		if a.Item.Key == it.Key && compareItems(a.Item, it) > 0 && !sameVersion(a.Item, it) {
 			op.newer = true
-			e.adopt(a.Record)
+			e.catchUp(a.Item)
 		}
 	case a.Lease != nil && mine.Lease != nil:
 		l := mine.Lease
 		if a.Lease.Key == l.Key && a.Lease.Provider == l.Provider && compareLeases(a.Lease, l) > 0 {
 			op.newer = true
 		}
+	}
+}
+
+// catchUp gets hold of a newer version of what is held here; of a large one a
+// read by the node itself has to bring the value.
+func (e *Engine) catchUp(it *Item) {
+	if it.Whole() {
+		e.adopt(it)
+		return
+	}
+	op := &operation{task: Task{Kind: TaskGet, Key: it.Key}}
+	op.get(e)
+}
+
+// adopt keeps a newer version of what is held here anyway. An immutable value
+// has none.
+func (e *Engine) adopt(it *Item) {
+	h := e.items.byKey[it.Key]
+	if h != nil && it.Whole() && !it.Immutable() && compareItems(it, h.Item) > 0 {
+		e.storeItem(Kept{Item: it, Payer: it.Owner}, &write{})
 	}
 }

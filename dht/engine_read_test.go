@@ -41,9 +41,9 @@ func TestReadWidth(t *testing.T) {
 	for holder, most := range map[int]int{0: readWidth + defaultAlpha, 12: bucketSize} {
 		r := newRig(t)
 		r.seat(40)
-		res, asked := r.read(Task{Kind: TaskGetRecord, Key: record.Key()}, map[int]Answer{holder: {Record: record}})
-		if res.Err != nil || res.Record == nil || asked > most {
-			t.Errorf("held by the %d. nearest: got %v, %v, after %d queries, at most %d", holder, res.Record, res.Err, asked, most)
+		res, asked := r.read(Task{Kind: TaskGet, Key: record.Key}, map[int]Answer{holder: {Item: record}})
+		if res.Err != nil || res.Item == nil || asked > most {
+			t.Errorf("held by the %d. nearest: got %v, %v, after %d queries, at most %d", holder, res.Item, res.Err, asked, most)
 		}
 	}
 	r := newRig(t)
@@ -52,6 +52,33 @@ func TestReadWidth(t *testing.T) {
 	res, _ := r.read(Task{Kind: TaskFindLeases, Key: lease.Key}, map[int]Answer{6: {Leases: []FoundLease{{Lease: *lease, Addr: testAddr}}}})
 	if len(res.Leases) != 1 {
 		t.Errorf("a lease held by the 7th nearest: got %v", res.Leases)
+	}
+}
+
+// TestDoubtfulContacts: who failed lately is asked only if nobody else answers.
+func TestDoubtfulContacts(t *testing.T) {
+	record := unsigned(identity.ID{1}, "n", 1, "x")
+	for _, silent := range []bool{true, false} {
+		r := newRig(t)
+		r.seat(2)
+		r.table.failed(KeyOf(stranger(0).ID), r.now)
+		act := r.step(Asked{Op: 1, Task: Task{Kind: TaskGet, Key: record.Key}})
+		if len(act.Sends) != 1 || act.Sends[0].To.ID != stranger(1).ID {
+			t.Fatalf("asked first: %+v", act.Sends)
+		}
+		if !silent {
+			if act = r.answer(act.Sends[0], stranger(1), &Answer{}); len(act.Sends) != 0 || len(act.Results) != 1 {
+				t.Errorf("after an answer: %+v", act)
+			}
+			continue
+		}
+		act = r.step(Failed{Send: act.Sends[0].ID})
+		if len(act.Sends) != 1 || act.Sends[0].To.ID != stranger(0).ID {
+			t.Fatalf("asked when nobody answered: %+v", act.Sends)
+		}
+		if act = r.answer(act.Sends[0], stranger(0), &Answer{Item: record}); len(act.Results) != 1 || act.Results[0].Item != record {
+			t.Errorf("in the end: %+v", act.Results)
+		}
 	}
 }
 
@@ -77,13 +104,13 @@ func TestReadMerges(t *testing.T) {
 	newer := unsigned(identity.ID{1}, "n", 2, "new")
 	expired := unsigned(identity.ID{1}, "n", 3, "expired")
 	expired.Expires = testTime.Add(-time.Hour)
-	res, _ = r.read(Task{Kind: TaskGetRecord, Key: newer.Key()}, map[int]Answer{
-		0: {Record: unsigned(identity.ID{1}, "n", 1, "old")},
-		1: {Record: newer},
-		2: {Record: expired},
+	res, _ = r.read(Task{Kind: TaskGet, Key: newer.Key}, map[int]Answer{
+		0: {Item: unsigned(identity.ID{1}, "n", 1, "old")},
+		1: {Item: newer},
+		2: {Item: expired},
 	})
-	if res.Record != newer {
-		t.Errorf("got %v, want the newest living version", res.Record)
+	if res.Item != newer {
+		t.Errorf("got %v, want the newest living version", res.Item)
 	}
 }
 

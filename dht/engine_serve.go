@@ -36,8 +36,10 @@ func (e *Engine) receive(r Received) {
 		e.respond(r, &Answer{Kind: KindPing})
 	case KindFind:
 		e.respond(r, e.find(r))
-	case KindPutRecord:
-		e.receiveRecord(r)
+	case KindPut:
+		e.receiveItem(r)
+	case KindGet:
+		e.receiveGet(r)
 	case KindPutLease:
 		e.receiveLease(r, from)
 	default:
@@ -54,7 +56,7 @@ func (e *Engine) respond(r Received, a *Answer) {
 }
 
 // find collects what fits into the answer: first a few contacts if they are
-// wanted, then the record, then leases, then more contacts.
+// wanted, then the item, then leases, then more contacts.
 func (e *Engine) find(r Received) *Answer {
 	a := &Answer{Kind: KindFind}
 	q := r.Query
@@ -67,13 +69,9 @@ func (e *Engine) find(r Received) *Answer {
 	for _, c := range contacts[:min(minContacts, len(contacts))] {
 		reserved += contactSize(c)
 	}
-	if q.Wants&WantRecord != 0 {
-		if rec := e.records.get(q.Target, e.now); rec == nil {
-		} else if size := recordSize(*rec); size <= room-reserved {
-			a.Record = rec
-			room -= size
-		} else {
-			a.Flags |= FlagRecordAside
+	if q.Wants&WantItem != 0 {
+		if a.Item = fitting(e.items.get(q.Target, e.now), room-reserved); a.Item != nil {
+			room -= itemSize(a.Item)
 		}
 	}
 	if q.Wants&WantLeases != 0 {
@@ -115,70 +113,23 @@ func (e *Engine) findLeases(a *Answer, q *Query, room int) (used int) {
 }
 
 // permitted is ErrDenied if peer may not ask q. Reading is open to every peer
-// that may do anything, since a mere caller has to find what it calls; a record may be brought by anybody who may store, since its owner signed it;
-// a lease only by its provider, which must be allowed to register something.
-// Which service is behind the key is for the service's callers to check.
+// that may do anything, since a mere caller has to find what it calls; a record
+// or value may be brought by anybody who may store, since its owner signed it or
+// its key tells; a lease only by its provider, which must be allowed to register
+// something or to seed BLOBs. Which service is behind the key is for the
+// service's callers to check.
 func permitted(peer *identity.Peer, q *Query, early bool) error {
 	allowed := q.Idempotent() && len(peer.Permissions) > 0
 	switch q.Kind {
-	case KindPutRecord:
+	case KindPut:
 		allowed = !early && peer.May("store")
 	case KindPutLease:
-		allowed = !early && q.Lease.Provider == peer.ID && mayRegister(peer)
+		allowed = !early && q.Lease.Provider == peer.ID && (mayRegister(peer) || peer.May("blob"))
 	}
 	if !allowed {
 		return ErrDenied
 	}
 	return nil
-}
-
-// receiveRecord keeps a record. The answer waits for the disk.
-func (e *Engine) receiveRecord(r Received) {
-	status, waits, inForce := e.storeRecord(r.Query.Record, &write{call: r.Call})
-	if waits {
-		return
-	}
-	a := &Answer{Kind: KindPutRecord, Status: status}
-	if inForce != nil && putAnswerFixedSize+recordSize(*inForce) <= r.MaxAnswer {
-		a.Record = inForce
-	}
-	e.respond(r, a)
-}
-
-// storeRecord begins a put; if waits, the outcome comes with the write.
-func (e *Engine) storeRecord(rec *Record, w *write) (status Status, waits bool, inForce *Record) {
-	e.lastID++
-	status, waits, inForce = e.records.begin(e.lastID, rec, e.now)
-	if waits {
-		e.writes[e.lastID] = w
-		e.actions.Writes = append(e.actions.Writes, Write{ID: e.lastID, Key: rec.Key(), Record: rec})
-	}
-	return status, waits, inForce
-}
-
-// stored takes over what the disk has now.
-func (e *Engine) stored(ev Stored) {
-	w := e.writes[ev.Write]
-	if w == nil {
-		return
-	}
-	delete(e.writes, ev.Write)
-	held, gone := e.records.commit(ev.Write, ev.Err == nil)
-	if gone != nil {
-		e.actions.Writes = append(e.actions.Writes, Write{Key: gone.Key()})
-	}
-	if held != nil && held.record.Owner == e.self {
-		e.publishLater(held)
-	}
-	switch {
-	case w.op != nil:
-		w.op.recordStored(e, ev.Err)
-	case w.call != 0 && ev.Err == nil:
-		e.actions.Responses = append(e.actions.Responses,
-			Response{Call: w.call, Answer: &Answer{Kind: KindPutRecord, Status: StatusStored}})
-	case w.call != 0:
-		e.actions.Responses = append(e.actions.Responses, Response{Call: w.call, Err: ErrBusy})
-	}
 }
 
 // receiveLease keeps a lease or its withdrawal.

@@ -22,6 +22,10 @@ const (
 	maxFoundLeases = 4096
 	// patience is how long any one node is waited for when others answered.
 	patience = 1500 * time.Millisecond
+	// streamSoft and streamPatience are for what goes over a stream, which may
+	// have to be opened first.
+	streamSoft     = time.Second
+	streamPatience = 8 * time.Second
 )
 
 // operation is a task under way: a lookup, and for a put the placement after.
@@ -38,12 +42,14 @@ type operation struct {
 	pages     int // under way and waited for
 	queries   int
 
-	record  *Record // the best so far
-	leases  []*foundLease
-	placing bool
-	places  []*place
-	acks    int
-	newer   bool // somebody showed a newer version
+	sightings []*sighting // of what is read
+	item      *Item       // what was got
+	leases    []*foundLease
+	despaired bool // asked the doubtful too
+	walked    bool // the lookup is over: placing or fetching
+	places    []*place
+	acks      int
+	newer     bool // somebody showed a newer version
 }
 
 // place is a node that is asked to keep something.
@@ -84,11 +90,14 @@ func (op *operation) begin(e *Engine) {
 		op.findPeer(e)
 	case TaskFindNearest:
 		op.walk(e, t.Key, bucketSize, WantContacts)
-	case TaskPutRecord:
-		op.keepRecord(e)
-	case TaskGetRecord:
-		op.record = e.records.get(t.Key, e.now)
-		op.walk(e, t.Key, readWidth, WantContacts|WantRecord)
+	case TaskPut:
+		op.keepItem(e)
+	case TaskGet:
+		op.get(e)
+	case TaskOwn:
+		op.ownItem(e)
+	case TaskDrop:
+		op.drop(e)
 	case TaskPutLease:
 		op.keepLease(e)
 	case TaskFindLeases:
@@ -107,13 +116,21 @@ func (op *operation) walk(e *Engine, target Key, width int, wants Wants) {
 	for _, n := range e.table.closest(target, bucketSize, false) {
 		op.lookup.add(n, 1)
 	}
-	if len(op.lookup.candidates) == 0 {
-		// All are doubtful: better them than nobody.
-		for _, n := range e.table.closest(target, bucketSize, true) {
-			op.lookup.add(n, 1)
-		}
-	}
 	op.advance(e)
+}
+
+// desperate adds the doubtful ones of the table, once, after nobody else
+// answered: better them than nobody. It returns whether there are any.
+func (op *operation) desperate(e *Engine) bool {
+	if op.despaired || op.lookup.answers > 0 {
+		return false
+	}
+	op.despaired = true
+	before := len(op.lookup.candidates)
+	for _, n := range e.table.closest(op.lookup.target, bucketSize, true) {
+		op.lookup.add(n, 1)
+	}
+	return len(op.lookup.candidates) > before
 }
 
 func (op *operation) prepare(e *Engine, target Key, width int, wants Wants) {
@@ -125,7 +142,7 @@ func (op *operation) prepare(e *Engine, target Key, width int, wants Wants) {
 
 // advance asks whom the lookup wants asked and ends it when it is done.
 func (op *operation) advance(e *Engine) {
-	if op.ended || op.placing {
+	if op.ended || op.walked {
 		return
 	}
 	for c := op.lookup.next(); c != nil; c = op.lookup.next() {
@@ -138,7 +155,7 @@ func (op *operation) advance(e *Engine) {
 	if op.pages > 0 || !op.lookup.done(op.emptyHanded()) {
 		return
 	}
-	if op.emptyHanded() && op.widen() {
+	if op.desperate(e) || op.emptyHanded() && op.widen() {
 		op.advance(e)
 		return
 	}
@@ -150,8 +167,8 @@ func (op *operation) emptyHanded() bool {
 	switch op.task.Kind {
 	case TaskFindPeer:
 		return true
-	case TaskGetRecord:
-		return op.record == nil
+	case TaskGet:
+		return len(op.sightings) == 0
 	case TaskFindLeases:
 		return len(op.leases) == 0
 	}
@@ -174,17 +191,13 @@ func (op *operation) widen() bool {
 // arrived goes on after the lookup.
 func (op *operation) arrived(e *Engine) {
 	switch op.task.Kind {
-	case TaskPutRecord, TaskPutLease:
+	case TaskPut, TaskPutLease:
 		op.placeAll(e)
 	case TaskFindPeer:
 		op.finish(e, ErrNotFound)
-	case TaskGetRecord:
-		if op.record == nil {
-			op.finish(e, ErrNotFound)
-			return
-		}
-		e.adopt(op.record)
-		op.finish(e, nil)
+	case TaskGet:
+		op.walked = true
+		op.fetch(e)
 	default:
 		op.finish(e, nil)
 	}
@@ -201,7 +214,7 @@ func (op *operation) found(e *Engine, s *sent, a *Answer) {
 			op.lookup.add(op.known(e, c), s.candidate.hop+1)
 		}
 	}
-	op.collect(e, a)
+	op.collect(e, s.to, a)
 	op.nextPage(e, s.to, a, 1)
 	if op.task.Kind == TaskFindPeer && s.to.ID == op.task.Peer {
 		op.finish(e, nil, s.to)
@@ -239,15 +252,31 @@ func (op *operation) delayed(e *Engine, s *sent) {
 			s.place.state = lost
 		}
 		op.placeMore(e)
+	case forFetch:
+		if s.sighting.state == waiting {
+			s.sighting.state = slow
+			op.fetch(e)
+		}
 	}
 }
 
-// soft is how long a query of this operation may take before others are asked.
-func (op *operation) soft() time.Duration {
-	if op.lookup == nil {
+// soft is how long a query may take before others are asked as well.
+func (s *sent) soft() time.Duration {
+	switch {
+	case s.stream:
+		return streamSoft
+	case s.op.lookup == nil:
 		return softUnknown
 	}
-	return op.lookup.soft()
+	return s.op.lookup.soft()
+}
+
+// patience is how long a query is waited for when others answered.
+func (s *sent) patience() time.Duration {
+	if s.stream {
+		return streamPatience
+	}
+	return patience
 }
 
 // finish ends the operation and reports to whoever asked.
@@ -270,8 +299,8 @@ func (op *operation) finish(e *Engine, err error, contacts ...Contact) {
 			r.Contacts = append(r.Contacts, n.Contact)
 		}
 		r.Contacts = r.Contacts[:min(len(r.Contacts), bucketSize)]
-	case TaskGetRecord:
-		r.Record = op.record
+	case TaskGet, TaskOwn:
+		r.Item = op.item
 	case TaskFindLeases:
 		r.Leases = op.livingLeases(e.now)
 	case TaskContacts:
@@ -302,11 +331,4 @@ func (op *operation) findPeer(e *Engine) {
 		return
 	}
 	op.walk(e, key, readWidth, WantContacts)
-}
-
-// adopt keeps a newer version of what is held here anyway.
-func (e *Engine) adopt(r *Record) {
-	if h := e.records.byKey[r.Key()]; h != nil && compareRecords(r, h.record) > 0 {
-		e.storeRecord(r, &write{})
-	}
 }

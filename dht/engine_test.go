@@ -141,8 +141,8 @@ func TestAnswersFit(t *testing.T) {
 	r.seat(60)
 	record := unsigned(identity.ID{1}, "n", 1, strings.Repeat("v", 500))
 	record.Sig = make([]byte, sigSize)
-	key := record.Key()
-	r.records.insert(key, record)
+	key := record.Key
+	r.items.insert(kept(record))
 	for i := range 40 {
 		l := bareLease(byte(i), key, 1, LeaseLife)
 		l.Body, l.Sig = []byte(strings.Repeat("b", 10*i)), make([]byte, sigSize)
@@ -164,7 +164,7 @@ func TestAnswersFit(t *testing.T) {
 			if size := len(appendAnswer(nil, a)); size > room {
 				t.Fatalf("wants %d: %d bytes in a room of %d", wants, size, room)
 			}
-			if a.Flags&FlagRecordAside != 0 && a.Record != nil || len(a.Leases) < 40 && wants&WantLeases != 0 && a.Flags&FlagMoreLeases == 0 {
+			if len(a.Leases) < 40 && wants&WantLeases != 0 && a.Flags&FlagMoreLeases == 0 {
 				t.Fatalf("wants %d, room %d: flags %d with %d leases", wants, room, a.Flags, len(a.Leases))
 			}
 			if room > 500 && wants&WantContacts != 0 && len(a.Contacts) < minContacts {
@@ -213,13 +213,13 @@ func TestOutdatedNeedsProof(t *testing.T) {
 		seq    uint64 // in force here afterwards
 	}{
 		{"a claim", &Answer{Status: StatusOutdated}, nil, 5},
-		{"an older one", &Answer{Status: StatusOutdated, Record: unsigned(ownID, "n", 4, "old")}, nil, 5},
-		{"another record", &Answer{Status: StatusOutdated, Record: other}, nil, 5},
-		{"a newer one", &Answer{Status: StatusOutdated, Record: unsigned(ownID, "n", 6, "new")}, ErrOutdated, 6},
+		{"an older one", &Answer{Status: StatusOutdated, Item: unsigned(ownID, "n", 4, "old")}, nil, 5},
+		{"another record", &Answer{Status: StatusOutdated, Item: other}, nil, 5},
+		{"a newer one", &Answer{Status: StatusOutdated, Item: unsigned(ownID, "n", 6, "new")}, ErrOutdated, 6},
 	} {
 		r := newRig(t)
 		r.seat(2)
-		sends, _ := r.start(Task{Kind: TaskPutRecord, Record: mine})
+		sends, _ := r.start(Task{Kind: TaskPut, Item: mine})
 		if len(sends) != 2 {
 			t.Fatalf("%d puts, want 2", len(sends))
 		}
@@ -231,7 +231,7 @@ func TestOutdatedNeedsProof(t *testing.T) {
 		for _, w := range act.Writes {
 			r.step(Stored{Write: w.ID})
 		}
-		if got := r.records.get(mine.Key(), r.now); got == nil || got.Seq != tt.seq {
+		if got := r.items.get(mine.Key, r.now); got == nil || got.Seq != tt.seq {
 			t.Errorf("%s: in force here is %v, want sequence %d", tt.what, got, tt.seq)
 		}
 	}
@@ -262,14 +262,14 @@ func TestSilentHolders(t *testing.T) {
 func TestDiskFails(t *testing.T) {
 	r := newRig(t)
 	broken := errors.New("disk full")
-	act := r.step(Asked{Op: 1, Task: Task{Kind: TaskPutRecord, Record: unsigned(ownID, "n", 1, "")}})
+	act := r.step(Asked{Op: 1, Task: Task{Kind: TaskPut, Item: unsigned(ownID, "n", 1, "")}})
 	act = r.step(Stored{Write: act.Writes[0].ID, Err: broken})
 	if len(act.Results) != 1 || !errors.Is(act.Results[0].Err, broken) {
 		t.Errorf("own put: %+v", act.Results)
 	}
 	act = r.step(Received{
 		Call: 7, Peer: stranger(1), From: addrOf(1), MaxAnswer: 100,
-		Query: &Query{Kind: KindPutRecord, Record: unsigned(identity.ID{1}, "n", 1, "")},
+		Query: &Query{Kind: KindPut, Item: unsigned(identity.ID{1}, "n", 1, "")},
 	})
 	if len(act.Responses) != 0 || len(act.Writes) != 1 {
 		t.Fatalf("a put is answered before it is on disk")
@@ -329,14 +329,14 @@ func TestHandover(t *testing.T) {
 		r.seat(60)
 		r.handover.settled = true
 		record := unsigned(identity.ID{1}, fmt.Sprint(i), 1, "")
-		r.records.insert(record.Key(), record)
+		r.items.insert(kept(record))
 		newcomer := newNode(Contact{ID: stranger(1000 + i).ID, Addr: addrOf(1000)})
 		nearer, nearest := 0, 0
-		for _, n := range r.table.closest(record.Key(), 60, false) {
-			if compareDistance(record.Key(), n.key, r.key) < 0 {
+		for _, n := range r.table.closest(record.Key, 60, false) {
+			if compareDistance(record.Key, n.key, r.key) < 0 {
 				nearer++
 			}
-			if compareDistance(record.Key(), n.key, newcomer.key) < 0 {
+			if compareDistance(record.Key, n.key, newcomer.key) < 0 {
 				nearest++
 			}
 		}
@@ -344,7 +344,7 @@ func TestHandover(t *testing.T) {
 		r.actions.reset()
 		r.changed(change)
 		want := change.seated != nil && nearest < bucketSize && nearer < handoverWidth
-		got := len(r.actions.Sends) == 1 && r.actions.Sends[0].Query.Kind == KindPutRecord
+		got := len(r.actions.Sends) == 1 && r.actions.Sends[0].Query.Kind == KindPut
 		if got != want {
 			t.Fatalf("record %d: handed over %v, want %v", i, got, want)
 		}

@@ -167,9 +167,7 @@ func (e *Engine) probe() {
 func (e *Engine) sweep() {
 	e.timers.set(e.now.Add(e.jitter(sweepInterval)), timerSweep, 0)
 	e.leases.sweep(e.now)
-	for _, key := range e.records.sweep(e.now) {
-		e.actions.Writes = append(e.actions.Writes, Write{Key: key})
-	}
+	e.erase(e.items.sweep(e.now)...)
 }
 
 // refresh is the queue of lookups that keep the table full.

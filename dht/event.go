@@ -8,7 +8,7 @@ import (
 )
 
 // Event is something that happened to an engine: one of Received, Answered,
-// Failed, Asked, Cancelled, Stored and Tick.
+// Failed, Asked, Cancelled, Stored, Lost and Tick.
 type Event interface{ isEvent() }
 
 // Received is a peer's query. What is in it has been verified: records and
@@ -53,13 +53,16 @@ type Asked struct {
 // Cancelled ends an operation without a result.
 type Cancelled struct{ Op uint64 }
 
-// Stored tells the outcome of one of Actions.Writes that is no deletion. Writes
-// under one key end in the order in which they were asked for.
+// Stored tells the outcome of one of Actions.Writes that has an ID. Writes under
+// one key end in the order in which they were asked for.
 type Stored struct {
 	Write uint64
-	// Err is why the record is not on disk.
+	// Err is why the disk is not as was asked for.
 	Err error
 }
+
+// Lost says that the value of a large item is missing in the store, or damaged.
+type Lost struct{ Item *Item }
 
 // Tick says that NextDeadline has come; it does nothing before.
 type Tick struct{}
@@ -70,6 +73,7 @@ func (Failed) isEvent()    {}
 func (Asked) isEvent()     {}
 func (Cancelled) isEvent() {}
 func (Stored) isEvent()    {}
+func (Lost) isEvent()      {}
 func (Tick) isEvent()      {}
 
 // TaskKind is what an operation does.
@@ -81,8 +85,13 @@ const (
 	TaskFindPeer
 	// TaskFindNearest returns the nodes nearest to Key, in Result.Contacts.
 	TaskFindNearest
-	TaskPutRecord
-	TaskGetRecord
+	// TaskPut places Item, TaskGet finds the item at Key.
+	TaskPut
+	TaskGet
+	// TaskOwn returns the own item at Key as it is stored here, TaskDrop
+	// forgets it.
+	TaskOwn
+	TaskDrop
 	TaskPutLease
 	TaskFindLeases
 	// TaskContacts returns the verified contacts at once.
@@ -96,11 +105,16 @@ type Task struct {
 	Seeds []Contact
 	// Peer is for TaskFindPeer.
 	Peer identity.ID
-	// Key is for TaskFindNearest, TaskGetRecord and TaskFindLeases.
+	// Key is for TaskFindNearest, TaskGet, TaskOwn, TaskDrop and
+	// TaskFindLeases.
 	Key Key
-	// Record and Lease, verified, are for the puts.
-	Record *Record
-	Lease  *Lease
+	// Immutable says that TaskGet or TaskDrop is about an immutable value.
+	Immutable bool
+	// Item, whole, and Lease, verified, are for the puts. Own says that the
+	// item is to be published as this node's.
+	Item  *Item
+	Own   bool
+	Lease *Lease
 }
 
 // Actions is what a step asks its caller to do, in any order. The slices belong
@@ -126,26 +140,31 @@ func (a *Actions) reset() {
 	}
 }
 
-// Send is a query to carry to a node. It ends in Answered or Failed.
+// Send is a query to carry to a node. It ends in Answered or Failed. Over a
+// Stream, the whole item is to be sent: the carrier adds the value that a head
+// lacks from the store.
 type Send struct {
-	ID    uint64
-	To    Contact
-	Query *Query
+	ID     uint64
+	To     Contact
+	Query  *Query
+	Stream bool
 }
 
 // Response is the answer to a Received query; with Err there is none to give.
+// To an answer to KindGet, the caller adds the value that a head lacks.
 type Response struct {
 	Call   uint64
 	Answer *Answer
 	Err    error
 }
 
-// Write asks to store Record durably, answered by Stored, or to delete what is
-// under Key if Record is nil.
+// Write asks to store an item durably, or to delete what is under Key if Kept is
+// nil. One with an ID is answered by Stored. A head takes the place of another
+// head of the same value, which stays.
 type Write struct {
-	ID     uint64
-	Key    Key
-	Record *Record
+	ID   uint64
+	Key  Key
+	Kept *Kept
 }
 
 // Result is the outcome of an operation.
@@ -155,8 +174,9 @@ type Result struct {
 	// Contacts are the nearest nodes that answered (TaskFindNearest), or those
 	// of the table (TaskContacts, TaskJoin); of TaskFindPeer the one found.
 	Contacts []Contact
-	Record   *Record
-	Leases   []FoundLease
+	// Item is what was got; if it is a head, the value is in this node's store.
+	Item   *Item
+	Leases []FoundLease
 	// Acks is how many others stored what was put.
 	Acks int
 	// Queries is how many find queries were sent, Hops how many nodes stood

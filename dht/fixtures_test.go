@@ -27,13 +27,13 @@ func testIdentity(tb testing.TB, n uint64) *identity.Local {
 	return id
 }
 
-func testRecord(tb testing.TB, n uint64, name string, seq uint64, value string) *Record {
+func testRecord(tb testing.TB, n uint64, name string, seq uint64, value string) *Item {
 	tb.Helper()
 	r, err := SignRecord(testIdentity(tb, n), Record{Name: name, Seq: seq, Value: []byte(value), Expires: testTime.Add(time.Hour)})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &r
+	return RecordItem(r)
 }
 
 func testLease(tb testing.TB, n uint64, key Key, seq uint64, life time.Duration, body string) *Lease {

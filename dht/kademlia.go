@@ -23,6 +23,13 @@ const (
 	// wait; past it a request fails without blame for the contact.
 	maxSends   = 256
 	maxBacklog = 4096
+	// maxStreams bounds those over streams, which may hold 64 KiB each and do
+	// not keep the others waiting; maxLarge bounds the peers' requests over
+	// streams at work; further ones are ErrBusy. maxLargePuts bounds this
+	// node's own puts of large values; further ones wait.
+	maxStreams   = 32
+	maxLarge     = 32
+	maxLargePuts = 8
 	// sendLimit ends a request that the Sender does not end.
 	sendLimit = 10 * time.Second
 	// writers is the number of goroutines that write to the store, writeQueue
@@ -46,6 +53,8 @@ type Kademlia struct {
 	log      *zap.Logger
 	verified *lru.Cache[Key, struct{}] // hashes of what bears a good signature
 	checking chan struct{}             // one element for each signature being checked
+	large    chan struct{}             // one for each request over a stream at work
+	putting  chan struct{}             // one for each own put of a large value
 	inbox    chan input
 	writes   [writers]chan writeJob
 	lastID   atomic.Uint64
@@ -58,8 +67,7 @@ type Kademlia struct {
 	engine  *Engine
 	results map[uint64]chan<- Result
 	calls   map[uint64]chan<- Response
-	sending int
-	backlog []Send
+	lanes   [lanes]lane
 	again   []Event // to be stepped before anything else
 	changed bool    // the table, since the contacts were saved
 	saveAt  time.Time
@@ -71,6 +79,27 @@ type input struct {
 	result   chan<- Result   // of Asked, capacity 1
 	response chan<- Response // of Received, capacity 1
 	stats    chan<- Stats    // without event, capacity 1
+	lane     int             // of Answered and Failed
+}
+
+// Requests wait in one of two lanes, so that streams hold up no datagram.
+const (
+	laneCalls = iota
+	laneStreams
+	lanes
+)
+
+// lane is the requests under way and those that wait.
+type lane struct {
+	sending int
+	backlog []Send
+}
+
+func laneOf(s Send) int {
+	if s.Stream {
+		return laneStreams
+	}
+	return laneCalls
 }
 
 var _ DHT = (*Kademlia)(nil)
@@ -94,8 +123,9 @@ func New(env Env) (*Kademlia, error) {
 	k := &Kademlia{
 		env: env, log: env.Logger.Named("dht"), verified: verified,
 		checking: make(chan struct{}, maxVerifying),
-		inbox:    make(chan input, inboxSize),
-		results:  map[uint64]chan<- Result{}, calls: map[uint64]chan<- Response{},
+		large:    make(chan struct{}, maxLarge), putting: make(chan struct{}, maxLargePuts),
+		inbox:   make(chan input, inboxSize),
+		results: map[uint64]chan<- Result{}, calls: map[uint64]chan<- Response{},
 	}
 	now := time.Now()
 	cfg, err := k.load(now)
@@ -177,8 +207,8 @@ func (k *Kademlia) accept(now time.Time, in input) {
 	case Received:
 		k.calls[ev.Call] = in.response
 	case Answered, Failed:
-		k.sending--
-		k.sendNext()
+		k.lanes[in.lane].sending--
+		k.sendNext(in.lane)
 	}
 	k.step(now, in.event)
 }
@@ -220,21 +250,27 @@ func (k *Kademlia) noteTable(act *Actions) {
 // startSend carries a request in a goroutine of its own, now or when one of
 // those under way ends.
 func (k *Kademlia) startSend(s Send) {
+	l := &k.lanes[laneOf(s)]
+	most := maxSends
+	if s.Stream {
+		most = maxStreams
+	}
 	switch {
-	case k.sending < maxSends:
-		k.sending++
+	case l.sending < most:
+		l.sending++
 		k.wg.Go(func() { k.carry(s) })
-	case len(k.backlog) < maxBacklog:
-		k.backlog = append(k.backlog, s)
+	case len(l.backlog) < maxBacklog:
+		l.backlog = append(l.backlog, s)
 	default:
 		k.again = append(k.again, Failed{Send: s.ID, Here: true})
 	}
 }
 
-func (k *Kademlia) sendNext() {
-	if len(k.backlog) > 0 && k.sending < maxSends {
-		s := k.backlog[0]
-		k.backlog = k.backlog[1:]
+// sendNext starts the request that waited longest in a lane where one ended.
+func (k *Kademlia) sendNext(in int) {
+	if l := &k.lanes[in]; len(l.backlog) > 0 {
+		s := l.backlog[0]
+		l.backlog = l.backlog[1:]
 		k.startSend(s)
 	}
 }

@@ -64,13 +64,13 @@ func TestDamagedStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		nodes[0].Stop()
-		nodes[0].Store.Put([]byte("dht/record/damaged"), []byte("?"))
+		nodes[0].Store.Put([]byte("dht/item/damaged"), []byte("?"))
 		nodes[0].Store.Put([]byte("dht/contacts"), []byte("?"))
 		nodes[0].Restart()
 		if _, err := nodes[0].GetRecord(t.Context(), nodes[0].Peer.ID, "a"); err != nil {
 			t.Errorf("GetRecord after damage: %v", err)
 		}
-		if _, err := nodes[0].Store.Get([]byte("dht/record/damaged")); !errors.Is(err, store.ErrNotFound) {
+		if _, err := nodes[0].Store.Get([]byte("dht/item/damaged")); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("the damaged record is still there: %v", err)
 		}
 	})
@@ -181,8 +181,8 @@ type changed struct {
 	change  func([]byte) []byte
 }
 
-func (c changed) Send(ctx context.Context, to dht.Contact, data []byte, idempotent bool) (dht.Reply, error) {
-	reply, err := c.Sender.Send(ctx, to, data, idempotent)
+func (c changed) Send(ctx context.Context, to dht.Contact, m dht.Message) (dht.Reply, error) {
+	reply, err := c.Sender.Send(ctx, to, m)
 	if c.hostile.Load() && err == nil {
 		reply.Data = c.change(reply.Data)
 	}
@@ -208,8 +208,8 @@ func TestNoSecrets(t *testing.T) {
 // TestVectorsExist guards the seeds of the fuzz targets.
 func TestVectorsExist(t *testing.T) {
 	files, err := filepath.Glob("../testdata/vectors/dht_*.json")
-	if err != nil || len(files) != 3 {
-		t.Fatalf("%d files of vectors, %v, want 3", len(files), err)
+	if err != nil || len(files) != 4 {
+		t.Fatalf("%d files of vectors, %v, want 4", len(files), err)
 	}
 	for _, file := range files {
 		if info, err := os.Stat(file); err != nil || info.Size() < 100 {

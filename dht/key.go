@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"math/bits"
 
+	"lukechampine.com/blake3"
+
 	"github.com/staex-mcc/mcc/identity"
 )
 
@@ -23,6 +25,10 @@ func RecordKey(owner identity.ID, name string) Key {
 	b = append(b, owner[:]...)
 	return sha256.Sum256(append(b, name...))
 }
+
+// ValueKey is the position and the name of an immutable value: its BLAKE3 hash
+// (spec 6.2).
+func ValueKey(value []byte) Key { return blake3.Sum256(value) }
 
 // Distance is the XOR metric of Kademlia: the smaller as a big-endian number,
 // the nearer.

@@ -19,6 +19,9 @@ const (
 	// the keys of one other provider; past them new ones are refused.
 	maxKeyLeases      = 1024
 	maxProviderLeases = 4096
+	// maxLongLeases is how many of them may last longer than services' do, so
+	// that a provider of many BLOBs has room for its services.
+	maxLongLeases = maxProviderLeases * 3 / 4
 )
 
 // leaseStore holds leases and withdrawals.
@@ -27,7 +30,7 @@ type leaseStore struct {
 	own       Key
 	byKey     map[Key]*leaseSet
 	sorted    []*leaseSet // nearest to this node first
-	providers map[identity.ID]int
+	providers map[identity.ID]leaseCount
 	size      int
 	limit     int // maxLeases, less in tests
 
@@ -44,54 +47,77 @@ type heldLease struct {
 	lease *Lease
 	addr  netip.AddrPort // where the provider was seen
 	until time.Time
+	long  bool // it lasts longer than a service's, or withdraws what may
 }
+
+// leaseCount is how many leases of one provider are held, and how many of them
+// are long.
+type leaseCount struct{ all, long int }
 
 func newLeaseStore(self identity.ID) *leaseStore {
 	return &leaseStore{
 		self: self, own: KeyOf(self), limit: maxLeases,
-		byKey: map[Key]*leaseSet{}, providers: map[identity.ID]int{},
+		byKey: map[Key]*leaseSet{}, providers: map[identity.ID]leaseCount{},
 	}
 }
 
 // put keeps l, seen from addr. With StatusOutdated comes the version in force.
 func (s *leaseStore) put(l *Lease, addr netip.AddrPort, now time.Time) (Status, *Lease) {
-	until, ok := leaseUntil(l, now)
+	set := s.byKey[l.Key]
+	old := set.get(l.Provider)
+	until, ok := leaseUntil(l, old, now)
 	if !ok {
 		return s.refuse(StatusExpired), nil
 	}
-	set := s.byKey[l.Key]
-	at, known := 0, false
-	if set != nil {
-		at, known = set.find(l.Provider)
+	if old != nil && compareLeases(old.lease, l) > 0 && old.until.After(now) {
+		return s.refuse(StatusOutdated), old.lease
 	}
-	if known {
-		h := set.items[at]
-		if compareLeases(h.lease, l) > 0 && h.until.After(now) {
-			return s.refuse(StatusOutdated), h.lease
-		}
-		*h = heldLease{lease: l, addr: addr, until: until}
-		return StatusStored, nil
-	}
-	if !s.room(l, set) {
+	h := &heldLease{lease: l, addr: addr, until: until, long: until.Sub(now) > LeaseLife+ClockTolerance}
+	if !s.room(h, set, old) {
 		return s.refuse(StatusFull), nil
 	}
-	s.insert(&heldLease{lease: l, addr: addr, until: until})
+	if old == nil {
+		s.insert(h)
+		return StatusStored, nil
+	}
+	s.count(old, -1)
+	*old = *h
+	s.count(old, 1)
 	return StatusStored, nil
 }
 
-// leaseUntil is when a holder forgets l, false if it must not be kept at all.
-// A withdrawal stays until no older lease of the provider could be accepted.
-func leaseUntil(l *Lease, now time.Time) (time.Time, bool) {
+// leaseUntil is when a holder forgets l, false if it must not be kept at all. A
+// withdrawal outlives what it withdraws: the old lease, which may live on at
+// other holders, or where none is known the longest there can be.
+func leaseUntil(l *Lease, old *heldLease, now time.Time) (time.Time, bool) {
 	if l.Withdrawn() {
-		return now.Add(LeaseLife + ClockTolerance), true
+		return withdrawalUntil(old, now), true
 	}
-	if !l.Expires.After(now) || l.Expires.After(now.Add(LeaseLife+ClockTolerance)) {
+	if !l.Expires.After(now) || l.Expires.After(now.Add(MaxLeaseLife+ClockTolerance)) {
 		return time.Time{}, false
 	}
-	if most := now.Add(LeaseLife); l.Expires.After(most) {
+	if most := now.Add(MaxLeaseLife); l.Expires.After(most) {
 		return most, true
 	}
 	return l.Expires, true
+}
+
+func withdrawalUntil(old *heldLease, now time.Time) time.Time {
+	least := now.Add(LeaseLife + ClockTolerance)
+	switch {
+	case old == nil:
+		return now.Add(MaxLeaseLife + ClockTolerance)
+	case old.lease.Withdrawn():
+		return later(least, old.until)
+	}
+	return later(least, old.until.Add(ClockTolerance))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (s *leaseStore) refuse(status Status) Status {
@@ -99,13 +125,19 @@ func (s *leaseStore) refuse(status Status) Status {
 	return status
 }
 
-// room reports whether a lease that is new under its key may be kept, and makes
-// room for it.
-func (s *leaseStore) room(l *Lease, set *leaseSet) bool {
-	if set != nil && len(set.items) >= maxKeyLeases && l.Provider != s.self {
+// room reports whether a lease may be kept in place of old, which may be nil,
+// and makes room for it. A withdrawal of what is held always may.
+func (s *leaseStore) room(h *heldLease, set *leaseSet, old *heldLease) bool {
+	l, mine := h.lease, h.lease.Provider == s.self
+	have := s.providers[l.Provider]
+	crowded := h.long && have.long >= maxLongLeases && !mine
+	if old != nil {
+		return !crowded || old.long || l.Withdrawn()
+	}
+	if set != nil && len(set.items) >= maxKeyLeases && !mine {
 		return false
 	}
-	if s.providers[l.Provider] >= maxProviderLeases && l.Provider != s.self {
+	if crowded || have.all >= maxProviderLeases && !mine {
 		return false
 	}
 	if s.size < s.limit {
@@ -143,17 +175,27 @@ func (s *leaseStore) insert(h *heldLease) {
 	}
 	at, _ := set.find(h.lease.Provider)
 	set.items = slices.Insert(set.items, at, h)
-	s.providers[h.lease.Provider]++
+	s.count(h, 1)
 	s.size++
+}
+
+// count enters a lease into its provider's count, or with -1 strikes it out.
+func (s *leaseStore) count(h *heldLease, sign int) {
+	c := s.providers[h.lease.Provider]
+	c.all += sign
+	if h.long {
+		c.long += sign
+	}
+	s.providers[h.lease.Provider] = c
+	if c.all == 0 {
+		delete(s.providers, h.lease.Provider)
+	}
 }
 
 func (s *leaseStore) remove(i, j int) {
 	set := s.sorted[i]
-	p := set.items[j].lease.Provider
+	s.count(set.items[j], -1)
 	set.items = slices.Delete(set.items, j, j+1)
-	if s.providers[p]--; s.providers[p] == 0 {
-		delete(s.providers, p)
-	}
 	s.size--
 	if len(set.items) == 0 {
 		delete(s.byKey, set.key)
@@ -165,6 +207,17 @@ func (s *leaseStore) find(key Key) (int, bool) {
 	return slices.BinarySearchFunc(s.sorted, key, func(set *leaseSet, key Key) int {
 		return compareDistance(s.own, set.key, key)
 	})
+}
+
+// get returns what a provider has in the set, which may be nil, or nil.
+func (set *leaseSet) get(p identity.ID) *heldLease {
+	if set == nil {
+		return nil
+	}
+	if at, known := set.find(p); known {
+		return set.items[at]
+	}
+	return nil
 }
 
 func (set *leaseSet) find(p identity.ID) (int, bool) {

@@ -69,9 +69,10 @@ func TestLeaseStoreTimes(t *testing.T) {
 		{-time.Second, 0},
 		{time.Second, time.Second},
 		{LeaseLife, LeaseLife},
-		{LeaseLife + ClockTolerance, LeaseLife}, // the provider's clock is ahead
-		{LeaseLife + ClockTolerance + time.Second, 0},
-		{0, LeaseLife + ClockTolerance}, // a withdrawal outlives what it withdraws
+		{MaxLeaseLife, MaxLeaseLife},
+		{MaxLeaseLife + ClockTolerance, MaxLeaseLife}, // the provider's clock is ahead
+		{MaxLeaseLife + ClockTolerance + time.Second, 0},
+		{0, MaxLeaseLife + ClockTolerance}, // a withdrawal outlives what it withdraws
 	} {
 		s := newLeaseStore(ownID)
 		status, _ := s.put(bareLease(1, key, 1, tt.life), testAddr, testTime)
@@ -115,7 +116,7 @@ func TestLeaseStoreFull(t *testing.T) {
 	if s.held(keys[5], testTime) == "" {
 		t.Error("an own lease had to go")
 	}
-	s.providers[identity.ID{8}] = maxProviderLeases
+	s.providers[identity.ID{8}] = leaseCount{all: maxProviderLeases}
 	s.limit = maxLeases
 	if got := put(bareLease(7, keys[0], 1, LeaseLife)); got != StatusFull {
 		t.Errorf("past a provider's bound: status %d", got)
@@ -130,5 +131,62 @@ func TestLeaseStoreFull(t *testing.T) {
 		if got := put(l); got != want {
 			t.Fatalf("provider %d under one key: status %d, want %d", i, got, want)
 		}
+	}
+}
+
+// TestWithdrawalLasts: a withdrawal stays as long as the lease before it may
+// live on somewhere, and not much longer.
+func TestWithdrawalLasts(t *testing.T) {
+	key := Key{1}
+	for life, lives := range map[time.Duration]time.Duration{
+		time.Second:  LeaseLife + ClockTolerance,
+		LeaseLife:    LeaseLife + ClockTolerance,
+		time.Hour:    time.Hour + ClockTolerance,
+		MaxLeaseLife: MaxLeaseLife + ClockTolerance,
+	} {
+		s := newLeaseStore(ownID)
+		s.put(bareLease(1, key, 1, life), testAddr, testTime)
+		for seq := range uint64(3) { // again and again makes no difference
+			s.put(bareLease(1, key, 2+seq, 0), testAddr, testTime)
+		}
+		if s.held(key, testTime.Add(lives-1)) != "b!" || s.held(key, testTime.Add(lives)) != "" {
+			t.Errorf("the withdrawal of a lease of %v does not end after %v", life, lives)
+		}
+	}
+}
+
+// TestLongLeases: a provider of many BLOBs still has room for its services.
+func TestLongLeases(t *testing.T) {
+	s := newLeaseStore(ownID)
+	put := func(i int, seq uint64, life time.Duration) Status {
+		status, _ := s.put(bareLease(1, Key{1, byte(i >> 8), byte(i)}, seq, life), testAddr, testTime)
+		return status
+	}
+	for i := range maxLongLeases {
+		if got := put(i, 1, time.Hour); got != StatusStored {
+			t.Fatalf("long lease %d: status %d", i, got)
+		}
+	}
+	for _, tt := range []struct {
+		what string
+		key  int
+		seq  uint64
+		life time.Duration
+		want Status
+	}{
+		{"one more", maxLongLeases, 1, time.Hour, StatusFull},
+		{"a short one", maxLongLeases, 1, LeaseLife, StatusStored},
+		{"which becomes long", maxLongLeases, 2, time.Hour, StatusFull},
+		{"which is withdrawn", maxLongLeases, 2, 0, StatusStored},
+		{"a renewed one", 0, 2, time.Hour, StatusStored},
+		{"one that becomes short", 0, 3, LeaseLife, StatusStored},
+		{"so there is room again", maxLongLeases + 1, 1, time.Hour, StatusStored},
+	} {
+		if got := put(tt.key, tt.seq, tt.life); got != tt.want {
+			t.Errorf("%s: status %d, want %d", tt.what, got, tt.want)
+		}
+	}
+	if s.sweep(testTime.Add(2 * MaxLeaseLife)); len(s.providers) != 0 {
+		t.Errorf("left in the books: %v", s.providers)
 	}
 }

@@ -1,47 +1,53 @@
 package dht
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/staex-mcc/mcc/store"
 )
 
 // Where the store keeps things: one entry with the contacts, in the encoding of
-// an answer, and one for each record, under its position.
+// an answer, and one for each record or value, under its position.
 const (
-	contactsKey  = "dht/contacts"
-	recordPrefix = "dht/record/"
+	contactsKey = "dht/contacts"
+	itemPrefix  = "dht/item/"
 	// saveInterval is between savings of the contacts, if they changed; the
 	// first one comes soon, for nodes that die young.
 	saveInterval = time.Minute
 	firstSave    = 5 * time.Second
 )
 
-// writeJob is one write to the store; a nil value deletes.
+// writeJob is one write to the store: of a value, or of an item; with neither it
+// deletes.
 type writeJob struct {
 	key   []byte
 	value []byte
+	kept  *Kept
 	// write is told to the engine when the job is done, unless it is zero.
 	write uint64
 }
 
-// load reads what an earlier run left. Entries that cannot be read are passed
-// over; those that expired are left for the sweep.
+// load reads what an earlier run left. Entries that cannot be read or are over
+// are dropped; of large items only the heads stay in memory.
 func (k *Kademlia) load(now time.Time) (EngineConfig, error) {
 	cfg := EngineConfig{Self: k.env.Identity.ID(), Alpha: k.env.Alpha, Rand: newRand()}
-	for e, err := range k.env.Store.Scan([]byte(recordPrefix)) {
+	for e, err := range k.env.Store.Scan([]byte(itemPrefix)) {
 		if err != nil {
-			return cfg, fmt.Errorf("load records: %w", err)
+			return cfg, fmt.Errorf("load items: %w", err)
 		}
-		r, err := decodeRecord(e.Value)
-		if err != nil || recordExpired(r, now) {
+		kept, err := decodeKept(e.Value)
+		if err != nil || kept.over(now) || string(e.Key) != string(itemKey(kept.Item.Key)) {
 			if err := k.env.Store.Delete(e.Key); err != nil {
-				return cfg, fmt.Errorf("drop record: %w", err)
+				return cfg, fmt.Errorf("drop item: %w", err)
 			}
 			continue
 		}
-		cfg.Records = append(cfg.Records, *r)
+		kept.Item = kept.Item.kept()
+		cfg.Items = append(cfg.Items, kept)
 	}
 	for e, err := range k.env.Store.Scan([]byte(contactsKey)) {
 		if err != nil {
@@ -55,10 +61,7 @@ func (k *Kademlia) load(now time.Time) (EngineConfig, error) {
 // startWrite queues a write for the goroutine that writes its key, so that
 // writes under one key happen in order.
 func (k *Kademlia) startWrite(w Write) {
-	job := writeJob{key: append([]byte(recordPrefix), w.Key[:]...), write: w.ID}
-	if w.Record != nil {
-		job.value = appendRecord(nil, *w.Record)
-	}
+	job := writeJob{key: itemKey(w.Key), kept: w.Kept, write: w.ID}
 	select {
 	case k.writes[int(w.Key[0])%writers] <- job:
 	default:
@@ -88,10 +91,43 @@ func (k *Kademlia) write(jobs <-chan writeJob) {
 }
 
 func (k *Kademlia) writeOne(job writeJob) error {
-	if job.value == nil {
-		return k.env.Store.Delete(job.key)
+	switch {
+	case job.kept != nil:
+		kept := *job.kept
+		whole, err := k.whole(kept.Item)
+		if err != nil {
+			return err
+		}
+		// The head is the new one, only the value comes from the store.
+		kept.Item = kept.Item.with(whole.Value)
+		if !sameVersion(kept.Item, whole) {
+			return fmt.Errorf("write head of %s: %w", kept.Item.Key, ErrOutdated)
+		}
+		return k.env.Store.Put(job.key, appendKept(nil, kept))
+	case job.value != nil:
+		return k.env.Store.Put(job.key, job.value)
 	}
-	return k.env.Store.Put(job.key, job.value)
+	return k.env.Store.Delete(job.key)
+}
+
+func itemKey(key Key) []byte { return append([]byte(itemPrefix), key[:]...) }
+
+// whole returns an item with its value, which for a large one comes from the
+// store; there may be a newer version by now. What is missing or damaged there
+// is ErrNotFound, and forgotten.
+func (k *Kademlia) whole(it *Item) (*Item, error) {
+	if it.Whole() {
+		return it, nil
+	}
+	b, err := k.env.Store.Get(itemKey(it.Key))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("load %s: %w", it.Key, err)
+	}
+	if kept, err := decodeKept(b); err == nil && kept.Item.Key == it.Key {
+		return kept.Item, nil
+	}
+	k.post(input{event: Lost{Item: it}})
+	return nil, fmt.Errorf("load %s: %w", it.Key, ErrNotFound)
 }
 
 // queueContacts has the contacts saved by a writer; a busy one is asked again

@@ -7,187 +7,184 @@ import (
 	"github.com/staex-mcc/mcc/identity"
 )
 
-// Bounds of what a node keeps for others (spec 6.6).
-const (
-	// maxRecords bounds the records held. When they are reached, a record
-	// nearer to this node pushes out the farthest one of somebody else; a
-	// farther one is refused.
-	maxRecords = 65_536
-	// maxOwnerRecords bounds those of one other owner; past it new names are
-	// refused.
-	maxOwnerRecords = 16_384
-	// maxPendingRecords bounds those on their way to the store; past it puts
-	// are refused.
-	maxPendingRecords = 1024
-)
-
-// recordStore holds records in memory, as the disk has them. A put happens in
-// two steps: begin decides, and commit takes over once the disk has the record.
-type recordStore struct {
+// itemStore knows the records and immutable values held, as the disk has them;
+// of large ones it has the heads. A put happens in two steps: begin decides, and
+// commit takes over once the disk has the item.
+type itemStore struct {
 	self    identity.ID
 	own     Key
-	byKey   map[Key]*heldRecord
-	sorted  []*heldRecord // nearest to this node first
-	owners  map[identity.ID]int
-	pending map[uint64]*Record
-	newest  map[Key]*Record // the last pending version of a key
-	limit   int             // maxRecords, less in tests
+	byKey   map[Key]*heldItem
+	sorted  []*heldItem // nearest to this node first
+	payers  map[identity.ID]usage
+	bytes   int // of values kept for others
+	values  int // immutable ones among sorted
+	pending map[uint64]Kept
+	inWrite int           // bytes of values pending
+	newest  map[Key]*Item // the last pending version of a key
+	limit   int           // maxItems, less in tests
+	most    int           // maxBytes, less in tests
 
-	refused, evicted, expired uint64
+	refused, evicted, expired, lost uint64
 }
 
-type heldRecord struct {
-	key     Key
-	record  *Record
-	publish time.Time // when the owner offers it again; zero for others'
+// heldItem is an item that is on disk; its value is here only if it is small.
+type heldItem struct {
+	Kept
+	publish time.Time // when it is offered again; zero for others'
 }
 
-func newRecordStore(self identity.ID) *recordStore {
-	return &recordStore{
-		self: self, own: KeyOf(self), limit: maxRecords,
-		byKey: map[Key]*heldRecord{}, owners: map[identity.ID]int{},
-		pending: map[uint64]*Record{}, newest: map[Key]*Record{},
+func newItemStore(self identity.ID) *itemStore {
+	return &itemStore{
+		self: self, own: KeyOf(self), limit: maxItems, most: maxBytes,
+		byKey: map[Key]*heldItem{}, payers: map[identity.ID]usage{},
+		pending: map[uint64]Kept{}, newest: map[Key]*Item{},
 	}
 }
 
-// get returns the living record at key or nil.
-func (s *recordStore) get(key Key, now time.Time) *Record {
-	if h := s.byKey[key]; h != nil && !recordExpired(h.record, now) {
-		return h.record
+// living reports whether others may be told about h. An own value never ends: its
+// expiry is moved on when it is offered.
+func (h *heldItem) living(now time.Time) bool {
+	return h.Own && h.Item.Immutable() || !h.Item.expired(now)
+}
+
+// get returns what lives at key or nil.
+func (s *itemStore) get(key Key, now time.Time) *Item {
+	if h := s.byKey[key]; h != nil && h.living(now) {
+		return h.Item
 	}
 	return nil
 }
 
-// recordExpired allows for clocks that differ.
-func recordExpired(r *Record, now time.Time) bool {
-	return now.After(r.Expires.Add(ClockTolerance))
-}
-
-// begin decides about a put. StatusStored with write says that r has to be
-// written under the number id and then committed; without, it is held already.
-// With StatusOutdated comes the version in force.
-func (s *recordStore) begin(id uint64, r *Record, now time.Time) (status Status, write bool, inForce *Record) {
-	if recordExpired(r, now) || r.Expires.After(now.Add(RecordLife+ClockTolerance)) {
-		return s.refuse(StatusExpired), false, nil
+// begin decides about a put of an item, whole or a head. StatusStored with write
+// says that write has to be stored under the number id and then committed;
+// without, it is held already. With StatusOutdated comes the version in force.
+func (s *itemStore) begin(id uint64, p Kept, now time.Time) (status Status, write *Kept, inForce *Item) {
+	it := p.Item
+	if it.expired(now) || it.Expires.After(now.Add(RecordLife+ClockTolerance)) {
+		return s.refuse(StatusExpired), nil, nil
 	}
-	key := r.Key()
-	held := s.byKey[key]
+	held := s.byKey[it.Key]
 	if held != nil {
-		switch c := compareRecords(held.record, r); {
-		case c > 0 && !samePut(held.record, r):
-			return s.refuse(StatusOutdated), false, held.record
-		case c >= 0:
-			return StatusStored, false, nil
+		switch c := compareItems(held.Item, it); {
+		case held.Item.Immutable() != it.Immutable():
+			// One of the two keys is made up; no whole item could follow.
+			return s.refuse(StatusFull), nil, nil
+		case c > 0 && !sameVersion(held.Item, it):
+			return s.refuse(StatusOutdated), nil, held.Item
+		case c >= 0 && (held.Own || !p.Own):
+			return StatusStored, nil, nil
 		}
+		p.Own = p.Own || held.Own
 	}
-	if p := s.newest[key]; p != nil && compareRecords(p, r) > 0 {
+	if n := s.newest[it.Key]; n != nil && compareItems(n, it) > 0 {
 		// The version in force is not durable yet, so it is not shown.
-		return s.refuse(StatusOutdated), false, nil
+		return s.refuse(StatusOutdated), nil, nil
 	}
-	if held == nil && !s.room(key, r.Owner) || len(s.pending) >= maxPendingRecords {
-		return s.refuse(StatusFull), false, nil
+	if !s.room(p, held) || len(s.pending) >= maxPendingItems || s.inWrite+len(it.Value) > maxPendingBytes {
+		return s.refuse(StatusFull), nil, nil
 	}
-	s.pending[id], s.newest[key] = r, r
-	return StatusStored, true, nil
+	switch {
+	case it.Whole():
+	case held == nil || !sameVersion(held.Item, it):
+		return StatusWanted, nil, nil
+	case held.Item.Whole():
+		p.Item = it.with(held.Item.Value)
+	}
+	s.inWrite += len(p.Item.Value)
+	s.pending[id], s.newest[it.Key] = p, p.Item
+	return StatusStored, &p, nil
 }
 
-// samePut reports whether both say the same and only their expiry differs: an
-// offer of what is held is no conflict.
-func samePut(a, b *Record) bool { return a.Seq == b.Seq && string(a.Value) == string(b.Value) }
-
-func (s *recordStore) refuse(status Status) Status {
+func (s *itemStore) refuse(status Status) Status {
 	s.refused++
 	return status
 }
 
-// room reports whether a record under a new key may be kept.
-func (s *recordStore) room(key Key, owner identity.ID) bool {
-	if owner != s.self && s.owners[owner] >= maxOwnerRecords {
-		return false
-	}
-	if len(s.sorted) < s.limit {
-		return true
-	}
-	i := s.farthest()
-	return i >= 0 && (owner == s.self || compareDistance(s.own, key, s.sorted[i].key) < 0)
-}
-
-// farthest is the index of the farthest record of somebody else, or -1.
-func (s *recordStore) farthest() int {
-	for i := len(s.sorted) - 1; i >= 0; i-- {
-		if s.sorted[i].record.Owner != s.self {
-			return i
-		}
-	}
-	return -1
-}
-
-// commit ends the write id. If ok, its record is in force from now on; gone is
-// the record that had to go for it.
-func (s *recordStore) commit(id uint64, ok bool) (held *heldRecord, gone *Record) {
-	r := s.pending[id]
-	if r == nil {
+// commit ends the write id. If ok, its item is in force from now on; gone are
+// the keys of those that had to go for it.
+func (s *itemStore) commit(id uint64, ok bool) (held *heldItem, gone []Key) {
+	p, known := s.pending[id]
+	if !known {
 		return nil, nil
 	}
 	delete(s.pending, id)
-	key := r.Key()
-	if s.newest[key] == r {
-		delete(s.newest, key)
+	s.inWrite -= len(p.Item.Value)
+	if s.newest[p.Item.Key] == p.Item {
+		delete(s.newest, p.Item.Key)
 	}
 	if !ok {
 		return nil, nil
 	}
-	if h := s.byKey[key]; h != nil {
-		h.record = r
-		return h, nil
+	p.Item = p.Item.kept()
+	held = s.byKey[p.Item.Key]
+	gone = s.makeRoom(p, held)
+	if held == nil {
+		return s.insert(p), gone
 	}
-	if len(s.sorted) >= s.limit {
-		if i := s.farthest(); i >= 0 {
-			gone = s.sorted[i].record
-			s.remove(i)
-			s.evicted++
-		}
-	}
-	return s.insert(key, r), gone
+	s.charge(held.Kept, -1)
+	p.Own = p.Own || held.Own
+	held.Kept = p
+	s.charge(held.Kept, 1)
+	return held, gone
 }
 
-// insert adds a record under a new key.
-func (s *recordStore) insert(key Key, r *Record) *heldRecord {
-	h := &heldRecord{key: key, record: r}
-	at, _ := s.find(key)
+// insert adds an item under a new key.
+func (s *itemStore) insert(p Kept) *heldItem {
+	h := &heldItem{Kept: p}
+	at, _ := s.find(p.Item.Key)
 	s.sorted = slices.Insert(s.sorted, at, h)
-	s.byKey[key] = h
-	s.owners[r.Owner]++
+	s.byKey[p.Item.Key] = h
+	s.charge(p, 1)
 	return h
 }
 
-func (s *recordStore) find(key Key) (int, bool) {
-	return slices.BinarySearchFunc(s.sorted, key, func(h *heldRecord, key Key) int {
-		return compareDistance(s.own, h.key, key)
+func (s *itemStore) find(key Key) (int, bool) {
+	return slices.BinarySearchFunc(s.sorted, key, func(h *heldItem, key Key) int {
+		return compareDistance(s.own, h.Item.Key, key)
 	})
 }
 
-func (s *recordStore) remove(i int) {
+func (s *itemStore) remove(i int) *heldItem {
 	h := s.sorted[i]
 	s.sorted = slices.Delete(s.sorted, i, i+1)
-	delete(s.byKey, h.key)
-	if s.owners[h.record.Owner]--; s.owners[h.record.Owner] == 0 {
-		delete(s.owners, h.record.Owner)
+	delete(s.byKey, h.Item.Key)
+	s.charge(h.Kept, -1)
+	return h
+}
+
+// forget removes what is held at key, or returns nil.
+func (s *itemStore) forget(key Key) *heldItem {
+	if at, ok := s.find(key); ok {
+		return s.remove(at)
 	}
+	return nil
 }
 
 // sweep forgets what expired and returns the keys, nearest first.
-func (s *recordStore) sweep(now time.Time) (gone []Key) {
+func (s *itemStore) sweep(now time.Time) (gone []Key) {
 	for i := 0; i < len(s.sorted); {
 		h := s.sorted[i]
+		key := h.Item.Key
 		// A newer version on its way to the disk keeps its place.
-		if !recordExpired(h.record, now) || s.newest[h.key] != nil {
+		if !h.over(now) || s.newest[key] != nil {
 			i++
 			continue
 		}
-		gone = append(gone, h.key)
+		gone = append(gone, key)
 		s.remove(i)
 		s.expired++
 	}
 	return gone
+}
+
+// over reports whether the item is to be forgotten. An own record stays for a
+// while past its expiry, so that its owner can prolong it.
+func (k Kept) over(now time.Time) bool {
+	switch {
+	case !k.Own:
+		return k.Item.expired(now)
+	case k.Item.Immutable():
+		return false
+	}
+	return k.Item.expired(now.Add(-OwnGrace))
 }

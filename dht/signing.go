@@ -10,16 +10,21 @@ import (
 
 // Lifetimes of what is stored.
 const (
-	// RecordLife is the longest life of a record, and the customary one.
+	// RecordLife is the longest life of a record, and the customary one; and
+	// how long holders keep an immutable value that is not offered again.
 	RecordLife = 48 * time.Hour
-	// LeaseLife is the longest life of a lease, and the customary one.
-	LeaseLife = 2 * time.Minute
+	// OwnGrace is how long an own record is kept past its expiry; nobody is
+	// told about it meanwhile.
+	OwnGrace = 30 * 24 * time.Hour
+	// LeaseLife is the customary life of a lease, MaxLeaseLife the longest.
+	LeaseLife    = 2 * time.Minute
+	MaxLeaseLife = 2 * time.Hour
 	// ClockTolerance is how far the clocks of two nodes may be apart.
 	ClockTolerance = 2 * time.Minute
 )
 
-// Signatures cover one of these tags and then the encoding without its last
-// field, so that no signature can pass for one of another kind (spec 6.2, 6.3).
+// Signatures cover one of these tags and then what is encoded before them, so
+// that no signature can pass for one of another kind (spec 6.2, 6.3).
 const (
 	recordSignTag = "mcc dht record 1\x00"
 	leaseSignTag  = "mcc dht lease 1\x00"
@@ -29,15 +34,16 @@ const (
 const maxUnix = 1 << 40
 
 // SignRecord returns r with the signature of its owner. Owner is set to the
-// signer, Expires cut to whole seconds; one that is zero, a name over MaxName
-// or a record that exceeds MaxRecord when encoded is ErrMalformed.
+// signer, Expires cut to whole seconds; one that is zero, a name over MaxName or
+// a value over MaxValue is ErrMalformed.
 func SignRecord(id identity.Identity, r Record) (Record, error) {
 	r.Owner = id.ID()
 	r.Expires = wholeSeconds(r.Expires)
-	if err := r.check(); err != nil {
+	it := RecordItem(r)
+	if err := it.check(); err != nil {
 		return Record{}, err
 	}
-	sig, err := id.Sign(r.signed())
+	sig, err := id.Sign(it.signed())
 	if err != nil {
 		return Record{}, fmt.Errorf("sign record %q: %w", r.Name, err)
 	}
@@ -48,48 +54,14 @@ func SignRecord(id identity.Identity, r Record) (Record, error) {
 // Verify reports with ErrMalformed that the record breaks a rule of the format
 // or that its owner did not sign it. It does not look at the clock.
 func (r Record) Verify() error {
-	if err := r.check(); err != nil {
-		return err
+	if r.Owner.IsZero() {
+		return fmt.Errorf("record: %w: no owner", ErrMalformed)
 	}
-	if !identity.Verify(r.Owner, r.signed(), r.Sig) {
-		return fmt.Errorf("record %q: %w: wrong signature", r.Name, ErrMalformed)
-	}
-	return nil
+	return RecordItem(r).verify()
 }
 
 // Key is the position of the record.
 func (r Record) Key() Key { return RecordKey(r.Owner, r.Name) }
-
-func (r Record) signed() []byte { return appendRecordFields([]byte(recordSignTag), r) }
-
-// check holds the rules that the encoding alone does not enforce.
-func (r Record) check() error {
-	switch {
-	case r.Owner.IsZero():
-		return fmt.Errorf("record: %w: no owner", ErrMalformed)
-	case len(r.Name) > MaxName:
-		return fmt.Errorf("record: %w: name of %d bytes, at most %d", ErrMalformed, len(r.Name), MaxName)
-	case recordSize(r) > MaxRecord:
-		return fmt.Errorf("record %q: %w: %d bytes encoded, at most %d", r.Name, ErrMalformed, recordSize(r), MaxRecord)
-	case !validTime(r.Expires):
-		return fmt.Errorf("record %q: %w: it expires at no valid time", r.Name, ErrMalformed)
-	}
-	return nil
-}
-
-// compareRecords orders versions of one record: by sequence, then by the
-// SHA-256 of the value, then by expiry, so that the same value can be prolonged
-// without a new sequence.
-func compareRecords(a, b *Record) int {
-	if a.Seq != b.Seq {
-		return compareBool(a.Seq > b.Seq)
-	}
-	x, y := Key(sha256.Sum256(a.Value)), Key(sha256.Sum256(b.Value))
-	if c := x.Compare(y); c != 0 {
-		return c
-	}
-	return a.Expires.Compare(b.Expires)
-}
 
 // SignLease returns l with the signature of its provider. Provider is set to
 // the signer, Expires cut to whole seconds. A zero Expires makes a withdrawal,

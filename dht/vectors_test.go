@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -31,6 +32,18 @@ type valueVector struct {
 	Signed  string `json:"signed_bytes"`
 	Sig     string `json:"signature"`
 	Encoded string `json:"encoded"`
+	// Head is the encoding of a record without its value.
+	Head string `json:"head,omitempty"`
+}
+
+// blobVector is an immutable value; its key is its BLAKE3 hash.
+type blobVector struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Key     string `json:"key"`
+	Expires int64  `json:"expires_unix"`
+	Encoded string `json:"encoded"`
+	Head    string `json:"head"`
 }
 
 // messageVector is a query or an answer; Of is what it is made of.
@@ -70,13 +83,13 @@ func readVectors[T any](tb testing.TB, file string) (vectors []T) {
 	return vectors
 }
 
-func recordVector(tb testing.TB, name string, signer uint64, r *Record) valueVector {
-	key := r.Key()
+func recordVector(name string, signer uint64, r *Item) valueVector {
 	return valueVector{
 		Name: name, Seed: hex.EncodeToString(seedOf(signer)), Signer: hex.EncodeToString(r.Owner[:]),
-		Record: r.Name, Key: hex.EncodeToString(key[:]), Seq: r.Seq, Expires: r.Expires.Unix(),
+		Record: r.Name, Key: r.Key.String(), Seq: r.Seq, Expires: r.Expires.Unix(),
 		Value: hex.EncodeToString(r.Value), Signed: hex.EncodeToString(r.signed()),
-		Sig: hex.EncodeToString(r.Sig), Encoded: hex.EncodeToString(appendRecord(nil, *r)),
+		Sig: hex.EncodeToString(r.Sig), Encoded: hex.EncodeToString(appendItem(nil, r)),
+		Head: hex.EncodeToString(appendItem(nil, r.with(nil))),
 	}
 }
 
@@ -95,9 +108,25 @@ func leaseVector(tb testing.TB, name string, signer uint64, l *Lease) valueVecto
 
 func TestRecordVectors(t *testing.T) {
 	compareVectors(t, "dht_records.json", []valueVector{
-		recordVector(t, "plain", 1, testRecord(t, 1, "greeting", 7, "hello")),
-		recordVector(t, "no name, no value, sequence 0", 2, testRecord(t, 2, "", 0, "")),
-		recordVector(t, "largest", 3, testRecord(t, 3, "n", 1<<63, string(make([]byte, MaxRecord-recordFixedSize-1)))),
+		recordVector("plain", 1, testRecord(t, 1, "greeting", 7, "hello")),
+		recordVector("no name, no value, sequence 0", 2, testRecord(t, 2, "", 0, "")),
+		recordVector("largest in a datagram", 3, testRecord(t, 3, "n", 1<<63, string(make([]byte, MaxRecord-recordFixedSize-1)))),
+		recordVector("smallest over a stream", 3, testRecord(t, 3, "n", 1<<63, string(make([]byte, MaxRecord-recordFixedSize)))),
+	})
+}
+
+func TestValueVectors(t *testing.T) {
+	vector := func(name string, value []byte) blobVector {
+		it := ValueItem(value, testTime.Add(time.Hour))
+		return blobVector{
+			Name: name, Value: hex.EncodeToString(value), Key: it.Key.String(), Expires: it.Expires.Unix(),
+			Encoded: hex.EncodeToString(appendItem(nil, it)), Head: hex.EncodeToString(appendItem(nil, it.with(nil))),
+		}
+	}
+	compareVectors(t, "dht_values.json", []blobVector{
+		vector("plain", []byte("hello")),
+		vector("empty", nil),
+		vector("smallest over a stream", make([]byte, MaxRecord-valueFixedSize+1)),
 	})
 }
 
@@ -114,7 +143,7 @@ func testMessages(tb testing.TB) (queries []*Query, answers []*Answer, vectors [
 	key := Key{0xaa, 0xbb}
 	contacts := []Contact{{ID: testIdentity(tb, 1).ID(), Addr: testAddr}, {ID: testIdentity(tb, 2).ID(), Addr: testAddr6}}
 	record, lease := testRecord(tb, 1, "greeting", 7, "hello"), testLease(tb, 1, key, 7, LeaseLife, "tcp")
-	withdrawal := testLease(tb, 2, key, 8, 0, "")
+	withdrawal, value := testLease(tb, 2, key, 8, 0, ""), ValueItem([]byte("hello"), testTime.Add(time.Hour))
 	query := func(name, of string, q *Query) {
 		queries = append(queries, q)
 		vectors = append(vectors, messageVector{"query: " + name, of, hex.EncodeToString(appendQuery(nil, q))})
@@ -126,7 +155,10 @@ func testMessages(tb testing.TB) (queries []*Query, answers []*Answer, vectors [
 	query("ping", "", &Query{Kind: KindPing})
 	query("find", "target aabb00…, wants contacts and leases, after nobody", &Query{Kind: KindFind, Target: key, Wants: WantContacts | WantLeases})
 	query("find a page", "target aabb00…, wants leases, after the signer of seed 1", &Query{Kind: KindFind, Target: key, Wants: WantLeases, After: contacts[0].ID})
-	query("put record", "the plain record of dht_records.json", &Query{Kind: KindPutRecord, Record: record})
+	query("put record", "the plain record of dht_records.json", &Query{Kind: KindPut, Item: record})
+	query("put a head", "the head of the plain record", &Query{Kind: KindPut, Item: record.with(nil)})
+	query("put value", "the plain value of dht_values.json", &Query{Kind: KindPut, Item: value})
+	query("get", "target aabb00…", &Query{Kind: KindGet, Target: key})
 	query("put lease", "key aabb00…, else as the plain lease of dht_leases.json", &Query{Kind: KindPutLease, Lease: lease})
 	answer("ping", "", &Answer{Kind: KindPing})
 	answer("found nothing", "", &Answer{Kind: KindFind})
@@ -135,9 +167,14 @@ func testMessages(tb testing.TB) (queries []*Query, answers []*Answer, vectors [
 		leases[0], leases[1] = leases[1], leases[0]
 	}
 	answer("found everything", "contacts seed 1 at 192.0.2.1:9376 and seed 2 at [2001:db8::1]:9376, the plain record, a lease of seed 1 and a withdrawal of seed 2 with these addresses, more leases",
-		&Answer{Kind: KindFind, Flags: FlagMoreLeases, Contacts: contacts, Record: record, Leases: leases})
-	answer("stored a record", "", &Answer{Kind: KindPutRecord, Status: StatusStored})
-	answer("newer record", "the plain record is in force", &Answer{Kind: KindPutRecord, Status: StatusOutdated, Record: record})
+		&Answer{Kind: KindFind, Flags: FlagMoreLeases, Contacts: contacts, Item: record, Leases: leases})
+	answer("stored a record", "", &Answer{Kind: KindPut, Status: StatusStored})
+	answer("newer record", "the plain record is in force", &Answer{Kind: KindPut, Status: StatusOutdated, Item: record})
+	answer("newer record, its head", "the head of the plain record is in force", &Answer{Kind: KindPut, Status: StatusOutdated, Item: record.with(nil)})
+	answer("wanted", "the whole is to follow", &Answer{Kind: KindPut, Status: StatusWanted})
+	answer("found a head", "the head of the plain value", &Answer{Kind: KindFind, Item: value.with(nil)})
+	answer("got", "the plain value", &Answer{Kind: KindGet, Item: value})
+	answer("got nothing", "", &Answer{Kind: KindGet})
 	answer("full", "", &Answer{Kind: KindPutLease, Status: StatusFull})
 	answer("newer lease", "the lease above is in force", &Answer{Kind: KindPutLease, Status: StatusOutdated, Lease: lease})
 	return queries, answers, vectors

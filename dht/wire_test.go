@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,14 @@ func TestMessagesRoundTrip(t *testing.T) {
 	}
 }
 
+// emptyAnswer is how long an answer is that could carry something and does not.
+func emptyAnswer(kind Kind) int {
+	if kind == KindGet {
+		return headerSize
+	}
+	return putAnswerFixedSize
+}
+
 func TestDecodeRejects(t *testing.T) {
 	queries, answers, _ := testMessages(t)
 	reject := func(what string, err error) {
@@ -58,8 +67,9 @@ func TestDecodeRejects(t *testing.T) {
 	for _, a := range answers {
 		whole, q := appendAnswer(nil, a), &Query{Kind: a.Kind, Target: Key{0xaa, 0xbb}}
 		for n := range whole {
-			_, err := decodeAnswer(whole[:n], q)
-			reject("truncated answer", err)
+			if _, err := decodeAnswer(whole[:n], q); n != emptyAnswer(a.Kind) || a.Status != StatusOutdated && a.Kind != KindGet {
+				reject("truncated answer", err)
+			}
 		}
 		_, err := decodeAnswer(append(whole, 0), q)
 		reject("long answer", err)
@@ -119,7 +129,7 @@ func TestSizes(t *testing.T) {
 	for _, a := range answers {
 		want := putAnswerFixedSize
 		switch a.Kind {
-		case KindPing:
+		case KindPing, KindGet:
 			want = headerSize
 		case KindFind:
 			want = findAnswerFixedSize
@@ -127,8 +137,8 @@ func TestSizes(t *testing.T) {
 		for _, c := range a.Contacts {
 			want += contactSize(c)
 		}
-		if a.Record != nil {
-			want += recordSize(*a.Record)
+		if a.Item != nil {
+			want += itemSize(a.Item)
 		}
 		if a.Lease != nil {
 			want += leaseSize(*a.Lease)
@@ -143,7 +153,7 @@ func TestSizes(t *testing.T) {
 }
 
 func TestSignatures(t *testing.T) {
-	r, l := testRecord(t, 1, "a", 1, "x"), testLease(t, 1, Key{1}, 1, LeaseLife, "x")
+	r, l := testRecord(t, 1, "a", 1, "x").Record(), testLease(t, 1, Key{1}, 1, LeaseLife, "x")
 	if err := r.Verify(); err != nil {
 		t.Errorf("record: %v", err)
 	}
@@ -159,7 +169,7 @@ func TestSignatures(t *testing.T) {
 		"moved":   func(r *Record) { r.Name, r.Value = "", []byte("ax") },
 		"no sig":  func(r *Record) { r.Sig = nil },
 	} {
-		forged := *r
+		forged := r
 		change(&forged)
 		if err := forged.Verify(); !errors.Is(err, ErrMalformed) {
 			t.Errorf("record with another %s: got %v", what, err)
@@ -180,7 +190,7 @@ func TestSignatures(t *testing.T) {
 		}
 	}
 	// A signature of one kind is none of another.
-	forged := *r
+	forged := r
 	forged.Sig = l.Sig
 	if err := forged.Verify(); err == nil {
 		t.Error("a lease's signature passes for a record's")
@@ -224,7 +234,7 @@ func FuzzDecodeAnswer(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for kind := KindPing; kind <= KindPutLease; kind++ {
+		for kind := KindPing; kind <= KindGet; kind++ {
 			q := &Query{Kind: kind, Target: Key{1}}
 			a, err := decodeAnswer(b, q)
 			if err != nil {
@@ -240,13 +250,40 @@ func FuzzDecodeAnswer(f *testing.F) {
 	})
 }
 
-func FuzzDecodeRecord(f *testing.F) {
-	for _, seed := range encodings(f, "dht_records.json", func(v valueVector) string { return v.Encoded }) {
+// itemSeeds are the encodings of all records and values of the vectors.
+func itemSeeds(tb testing.TB) [][]byte {
+	return slices.Concat(
+		encodings(tb, "dht_records.json", func(v valueVector) string { return v.Encoded }),
+		encodings(tb, "dht_records.json", func(v valueVector) string { return v.Head }),
+		encodings(tb, "dht_values.json", func(v blobVector) string { return v.Encoded }),
+		encodings(tb, "dht_values.json", func(v blobVector) string { return v.Head }))
+}
+
+func FuzzDecodeItem(f *testing.F) {
+	for _, seed := range itemSeeds(f) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := decodeRecord(b); err == nil && !bytes.Equal(appendRecord(nil, *r), b) {
-			t.Fatalf("%x became %x", b, appendRecord(nil, *r))
+		it, err := decodeItem(b)
+		switch {
+		case err != nil && !errors.Is(err, ErrMalformed):
+			t.Fatalf("got %v, want %v", err, ErrMalformed)
+		case err == nil && !bytes.Equal(appendItem(nil, it), b):
+			t.Fatalf("%x became %x", b, appendItem(nil, it))
+		case err == nil && (len(it.Value) > 0 && !it.Whole() || it.Size > MaxValue || itemSize(it) != len(b)):
+			t.Fatalf("%x became %+v", b, it)
+		}
+	})
+}
+
+func FuzzDecodeKept(f *testing.F) {
+	for _, seed := range itemSeeds(f) {
+		f.Add(append(make([]byte, keptFixedSize), seed...))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		kept, err := decodeKept(b)
+		if err == nil && !bytes.Equal(appendKept(nil, kept), b) {
+			t.Fatalf("%x became %x", b, appendKept(nil, kept))
 		}
 	})
 }
@@ -284,7 +321,7 @@ func BenchmarkCodec(b *testing.B) {
 	}
 	find := &Query{Kind: KindFind, Target: Key{1}, Wants: WantContacts}
 	found := &Answer{Kind: KindFind, Contacts: contacts}
-	put := &Query{Kind: KindPutRecord, Record: testRecord(b, 1, "name", 1, strings.Repeat("v", 500))}
+	put := &Query{Kind: KindPut, Item: testRecord(b, 1, "name", 1, strings.Repeat("v", 500))}
 	buf := make([]byte, 0, 2000)
 	answer, query, record := appendAnswer(nil, found), appendQuery(nil, find), appendQuery(nil, put)
 	for _, bench := range []struct {

@@ -11,7 +11,11 @@ import (
 
 // request is a packet as its receiver gets it, to be changed.
 func (p Packet) request() dht.Request {
-	return dht.Request{Peer: p.From.Peer, From: p.From.Addr, Data: bytes.Clone(p.Data), MaxAnswer: MaxAnswer}
+	req := dht.Request{Peer: p.From.Peer, From: p.From.Addr, Data: bytes.Clone(p.Data), MaxAnswer: MaxAnswer}
+	if p.Stream {
+		req.MaxAnswer = dht.MaxMessage
+	}
+	return req
 }
 
 // capture makes a node put a record and a lease, and returns the requests on
@@ -144,6 +148,13 @@ func testHandleDenied(t *testing.T, m *Mesh) {
 	wantErr(t, "a request of nobody", err, dht.ErrDenied)
 	victim.holdsNothing(t, record.From)
 
+	req = lease.request()
+	seeder := *lease.From.Peer
+	seeder.Permissions = identity.Permissions{"blob"}
+	req.Peer = &seeder
+	if _, err := victim.Handle(t.Context(), req); err != nil {
+		t.Errorf("a lease from one who may seed BLOBs: %v", err)
+	}
 	req = record.request()
 	req.Peer = lease.To.Peer // brings another's record
 	if _, err := victim.Handle(t.Context(), req); err != nil {

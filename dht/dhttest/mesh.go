@@ -23,8 +23,8 @@ const (
 	// Timeout is how long a sender waits for a node that does not answer.
 	Timeout = time.Second
 	// MaxAnswer is the room a node has for an answer, to a stranger
-	// MaxEarlyAnswer.
-	MaxAnswer      = 1100
+	// MaxEarlyAnswer, over a stream dht.MaxMessage.
+	MaxAnswer      = dht.MaxCall
 	MaxEarlyAnswer = 1000
 )
 
@@ -42,12 +42,14 @@ type Mesh struct {
 	sessions map[[2]identity.ID]bool
 	puts     []Packet
 	sent     int
+	streams  int
 }
 
 // Packet is a request as it went over the network.
 type Packet struct {
 	From, To *Node
 	Data     []byte
+	Stream   bool
 }
 
 // Node is one node of a Mesh.
@@ -61,6 +63,8 @@ type Node struct {
 
 	mesh *Mesh
 	cut  bool // guarded by mesh.mu
+	// tamper changes the node's answers; nil holds one back. Guarded by mesh.mu.
+	tamper func(m dht.Message, answer []byte) []byte
 }
 
 // NewMesh makes a network on which every packet takes latency.
@@ -152,6 +156,23 @@ func (n *Node) SetCut(cut bool) {
 	n.mesh.mu.Unlock()
 }
 
+// SetTamper has the node's answers changed on their way, or with nil no longer.
+func (n *Node) SetTamper(tamper func(m dht.Message, answer []byte) []byte) {
+	n.mesh.mu.Lock()
+	n.tamper = tamper
+	n.mesh.mu.Unlock()
+}
+
+func (n *Node) tampered(m dht.Message, answer []byte) []byte {
+	n.mesh.mu.Lock()
+	tamper := n.tamper
+	n.mesh.mu.Unlock()
+	if tamper == nil {
+		return answer
+	}
+	return tamper(m, answer)
+}
+
 // Contact is where the node is.
 func (n *Node) Contact() dht.Contact { return dht.Contact{ID: n.Peer.ID, Addr: n.Addr} }
 
@@ -166,21 +187,28 @@ func (n *Node) MustJoin(seeds ...dht.Contact) {
 // Send implements dht.Sender. As with the real transport, the first idempotent
 // request to a stranger is early, and one that is not answered runs into the
 // timeout.
-func (n *Node) Send(ctx context.Context, to dht.Contact, data []byte, idempotent bool) (dht.Reply, error) {
+func (n *Node) Send(ctx context.Context, to dht.Contact, m dht.Message) (dht.Reply, error) {
 	start := time.Now()
-	target, d, early := n.mesh.route(n, to, data, idempotent)
+	n.mesh.checkSize("a request", len(m.Data), m.Stream)
+	target, d, early := n.mesh.route(n, to, m)
 	if target == nil {
 		return dht.Reply{}, wait(ctx, Timeout, errNoAnswer)
 	}
 	if err := wait(ctx, n.mesh.latency, nil); err != nil {
 		return dht.Reply{}, err
 	}
-	req := dht.Request{Peer: n.Peer, From: n.Addr, Data: append([]byte(nil), data...), Early: early, MaxAnswer: MaxAnswer}
-	if early {
+	req := dht.Request{Peer: n.Peer, From: n.Addr, Data: append([]byte(nil), m.Data...), Early: early, MaxAnswer: MaxAnswer}
+	switch {
+	case m.Stream:
+		req.MaxAnswer = dht.MaxMessage
+	case early:
 		req.MaxAnswer = MaxEarlyAnswer
 	}
 	answer, err := d.Handle(ctx, req)
-	if err != nil {
+	if err == nil {
+		answer = target.tampered(m, answer)
+	}
+	if err != nil || answer == nil {
 		return dht.Reply{}, wait(ctx, Timeout, errNoAnswer)
 	}
 	if len(answer) > req.MaxAnswer {
@@ -195,20 +223,34 @@ func (n *Node) Send(ctx context.Context, to dht.Contact, data []byte, idempotent
 	}, nil
 }
 
+// checkSize fails the test for a message that the network would not carry.
+func (m *Mesh) checkSize(what string, size int, stream bool) {
+	most := dht.MaxCall
+	if stream {
+		most = dht.MaxMessage
+	}
+	if size > most {
+		m.tb.Errorf("%s of %d bytes, at most %d", what, size, most)
+	}
+}
+
 // route finds the receiver, nil if there is none, and notes the request.
-func (m *Mesh) route(from *Node, to dht.Contact, data []byte, idempotent bool) (target *Node, d dht.DHT, early bool) {
+func (m *Mesh) route(from *Node, to dht.Contact, msg dht.Message) (target *Node, d dht.DHT, early bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sent++
+	if msg.Stream {
+		m.streams++
+	}
 	target = m.nodes[to.Addr]
 	if target == nil || target.cut || from.cut || !to.ID.IsZero() && to.ID != target.Peer.ID {
 		return nil, nil, false
 	}
 	pair := [2]identity.ID{from.Peer.ID, target.Peer.ID}
-	early = idempotent && !m.sessions[pair]
+	early = msg.Idempotent && !msg.Stream && !m.sessions[pair]
 	m.sessions[pair] = true
-	if !idempotent {
-		m.puts = append(m.puts, Packet{From: from, To: target, Data: append([]byte(nil), data...)})
+	if !msg.Idempotent {
+		m.puts = append(m.puts, Packet{From: from, To: target, Data: append([]byte(nil), msg.Data...), Stream: msg.Stream})
 	}
 	return target, target.DHT, early
 }
@@ -227,6 +269,13 @@ func (m *Mesh) Sent() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.sent
+}
+
+// Streams is how many of them went over streams.
+func (m *Mesh) Streams() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.streams
 }
 
 // wait returns err after d, or the context's error.

@@ -1,11 +1,12 @@
-// Package discovery finds services, and nodes by label, on top of the leases of
-// a DHT.
+// Package discovery finds services, nodes by label and the seeders of BLOBs on
+// top of the leases of a DHT.
 //
 // A node that offers a service holds a lease under the service's [Key]: a signed
 // entry of two minutes that says how it offers it. A [Registry] keeps a node's
 // own leases alive and looks up those of others. Who may offer what is checked
 // where the service is called, against the provider's certificate; what a lease
-// says is the provider's own claim.
+// says is the provider's own claim. [Seeds] do the same for the BLOBs a node
+// holds, thousands of them, with long leases and at a steady pace.
 package discovery
 
 import (
@@ -128,8 +129,8 @@ var (
 	ErrExists = errors.New("already registered")
 	// ErrNotFound: the name is not registered on this node.
 	ErrNotFound = errors.New("not registered")
-	// ErrFull: MaxEntries are registered.
-	ErrFull = errors.New("too many services")
-	// ErrClosed: the Registry has been closed.
+	// ErrFull: MaxEntries are registered, or MaxSeeds announced.
+	ErrFull = errors.New("no room for more")
+	// ErrClosed: the Registry or Seeds have been closed.
 	ErrClosed = errors.New("discovery is closed")
 )

@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeMesh holds leases as the nearest nodes would: by provider, the highest
-// sequence wins, a withdrawal is remembered for as long as a lease lives.
+// sequence wins, a withdrawal is remembered for as long as what it withdraws.
 type fakeMesh struct {
 	mu   sync.Mutex
 	held map[dht.Key]map[identity.ID]heldLease
@@ -47,7 +47,11 @@ type fakeDHT struct {
 	hang  bool
 	// deaf places what it is given, and then waits for its context.
 	deaf bool
-	puts []put
+	// alone reaches nobody.
+	alone bool
+	puts  []put
+	// running calls of PutLease, and the most there ever were.
+	running, most int
 }
 
 // put is one that was tried.
@@ -76,6 +80,12 @@ func (d *fakeDHT) isDeaf() bool {
 	return d.deaf
 }
 
+func (d *fakeDHT) isAlone() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.alone
+}
+
 // travel is the network's part of a call.
 func (d *fakeDHT) travel(ctx context.Context) error {
 	d.mu.Lock()
@@ -97,9 +107,17 @@ func (d *fakeDHT) PutLease(ctx context.Context, l dht.Lease) (int, error) {
 	if err := dht.VerifyLease(l); err != nil {
 		return 0, err
 	}
-	d.set(func(d *fakeDHT) { d.puts = append(d.puts, put{time.Now(), l}) })
+	d.set(func(d *fakeDHT) {
+		d.puts = append(d.puts, put{time.Now(), l})
+		d.running++
+		d.most = max(d.most, d.running)
+	})
+	defer d.set(func(d *fakeDHT) { d.running-- })
 	if err := d.travel(ctx); err != nil {
 		return 0, err
+	}
+	if d.isAlone() {
+		return 0, nil
 	}
 	acks, err := d.hold(l)
 	if d.isDeaf() {
@@ -117,12 +135,16 @@ func (d *fakeDHT) hold(l dht.Lease) (int, error) {
 		under = make(map[identity.ID]heldLease)
 		d.mesh.held[l.Key] = under
 	}
-	if old, known := under[l.Provider]; known && time.Now().Before(old.until) && old.Seq >= l.Seq {
+	old, known := under[l.Provider]
+	if known && time.Now().Before(old.until) && old.Seq >= l.Seq {
 		return 0, nil // refused everywhere
 	}
 	until := l.Expires.Add(-d.skew)
 	if l.Withdrawn() {
 		until = time.Now().Add(dht.LeaseLife)
+		if known && old.until.After(until) {
+			until = old.until
+		}
 	}
 	under[l.Provider] = heldLease{l, until}
 	return 8, nil

@@ -69,14 +69,20 @@ func (r *Registry) takeDirty() []dht.Key {
 // attemptTimeout, and returns how many failed.
 func (r *Registry) placeAll(ctx context.Context, keys []dht.Key) (failed int) {
 	slices.SortFunc(keys, dht.Key.Compare)
-	errs := make([]error, len(keys))
+	return sideBySide(len(keys), func(i int) error { return r.placeLogged(ctx, keys[i]) })
+}
+
+// sideBySide calls do for 0 to n-1, which begin in this order, maxParallel at a
+// time, and returns how many failed.
+func sideBySide(n int, do func(i int) error) (failed int) {
+	errs := make([]error, n)
 	slots := make(chan struct{}, maxParallel)
 	var wg sync.WaitGroup
-	for i, key := range keys {
+	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = r.placeLogged(ctx, key)
+			errs[i] = do(i)
 		})
 	}
 	wg.Wait()
@@ -100,50 +106,10 @@ func (r *Registry) placeLogged(ctx context.Context, key dht.Key) error {
 }
 
 // place puts the lease for what is offered under key now, or its withdrawal if
-// nothing is. Calls may overlap: of two, the one that looked later has the
-// higher sequence number, and wins at every holder.
+// nothing is.
 func (r *Registry) place(ctx context.Context, key dht.Key) error {
-	seq, acks, err := r.put(ctx, key)
-	if err == nil && acks > 0 || ctx.Err() != nil {
-		return err
-	}
-	if err != nil && !errors.Is(err, dht.ErrOutdated) {
-		return err
-	}
-	// Nobody took it. That is so if this node left a lease with a higher number
-	// in an earlier life.
-	if !r.skipOwn(ctx, key, seq) {
-		return err
-	}
-	_, _, err = r.put(ctx, key)
+	_, err := r.placer.place(ctx, key, func() (dht.Lease, error) { return r.current(key) })
 	return err
-}
-
-// put signs and places one lease or withdrawal.
-func (r *Registry) put(ctx context.Context, key dht.Key) (seq uint64, acks int, err error) {
-	defer func() {
-		switch {
-		case err != nil:
-			r.failed.Add(1)
-		case acks == 0:
-			r.unacknowledged.Add(1)
-			fallthrough
-		default:
-			r.placed.Add(1)
-		}
-	}()
-	if err := r.sequence.reserve(time.Now()); err != nil {
-		r.log.Warn("lease sequence relies on the clock", zap.Error(err))
-	}
-	l, err := r.current(key)
-	if err != nil {
-		return 0, 0, err
-	}
-	if l, err = dht.SignLease(r.cfg.Identity, l); err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", errSign, err)
-	}
-	acks, err = r.cfg.DHT.PutLease(ctx, l)
-	return l.Seq, acks, err
 }
 
 // current is the unsigned lease for what is offered under key. Content and
@@ -174,22 +140,6 @@ func (r *Registry) bodyOf(e Entry) body {
 	}
 }
 
-// skipOwn looks for a lease of this node that is newer than seq and not of this
-// Registry's making, and moves the sequence past it.
-func (r *Registry) skipOwn(ctx context.Context, key dht.Key, seq uint64) bool {
-	found, err := r.cfg.DHT.FindLeases(ctx, key)
-	if err != nil {
-		return false
-	}
-	own := r.cfg.Identity.ID()
-	for _, l := range found {
-		if l.Provider == own && l.Seq > seq {
-			return r.sequence.skip(l.Seq, time.Now())
-		}
-	}
-	return false
-}
-
 // withdrawAll runs when closed is set and nobody else works any more.
 func (r *Registry) withdrawAll(ctx context.Context) error {
 	r.mu.Lock()
@@ -210,9 +160,6 @@ func (r *Registry) withdrawAll(ctx context.Context) error {
 	}
 	return fmt.Errorf("withdraw services: %d of %d left to lapse: %w", failed, len(keys), ctx.Err())
 }
-
-// errSign: the identity could not sign.
-var errSign = errors.New("sign")
 
 // isTransient reports whether renewals may well succeed where err came from:
 // the network, not the lease.

@@ -21,6 +21,7 @@ const maxConsortium = 64
 const (
 	serviceTag = "mcc discovery service 1\x00"
 	labelTag   = "mcc discovery label 1\x00"
+	blobTag    = "mcc dht blob 1\x00"
 )
 
 // Key is the position of a service: SHA-256 of a tag, the length of the
@@ -36,6 +37,12 @@ func Key(consortium, name string) dht.Key {
 // the label.
 func LabelKey(label string) dht.Key {
 	return sha256.Sum256(append([]byte(labelTag), label...))
+}
+
+// BlobKey is the position of the seeders of a BLOB: SHA-256 of a tag and the
+// BLOB's id.
+func BlobKey(id [32]byte) dht.Key {
+	return sha256.Sum256(append([]byte(blobTag), id[:]...))
 }
 
 // ValidateName returns ErrInvalid unless name is a DNS label as MCC has it: a-z,

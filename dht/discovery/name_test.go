@@ -53,6 +53,7 @@ func TestKeys(t *testing.T) {
 		"92187e95c737e57d": Key("", "files"),
 		"30073cd5da28f89b": Key("acme", "files"),
 		"1a5e4c1c779fd078": LabelKey("files"),
+		"8db3b67d9b993cb8": BlobKey(countingBytes()),
 	}
 	for want, key := range pinned {
 		if got := hex.EncodeToString(key[:len(want)/2]); got != want {
@@ -69,4 +70,12 @@ func TestKeys(t *testing.T) {
 		}
 		seen[key] = name
 	}
+}
+
+// countingBytes is 0 to 31.
+func countingBytes() (id [32]byte) {
+	for i := range id {
+		id[i] = byte(i)
+	}
+	return id
 }

@@ -39,9 +39,8 @@ type Config struct {
 // Registry announces what this node offers and finds what others do. It is safe
 // for concurrent use; Close it after use, before the DHT.
 type Registry struct {
-	cfg      Config
-	log      *zap.Logger
-	sequence *sequence
+	cfg Config
+	*placer
 
 	// ctx ends when Close begins; work counts all that runs under it.
 	ctx    context.Context
@@ -53,7 +52,7 @@ type Registry struct {
 	done     chan struct{}
 	closeErr error
 
-	placed, unacknowledged, failed, dropped atomic.Uint64
+	dropped atomic.Uint64
 
 	mu     sync.Mutex
 	closed bool
@@ -69,26 +68,17 @@ type offer struct{ entry Entry }
 
 // New starts a Registry that offers nothing yet.
 func New(cfg Config) *Registry {
-	log := cfg.Logger
-	if log == nil {
-		log = zap.NewNop()
-	}
 	cfg.Poll = cmp.Or(cfg.Poll, DefaultPoll)
-	seq, err := newSequence(cfg.Store)
-	if err != nil {
-		log.Warn("lease sequence relies on the clock", zap.Error(err))
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Registry{
-		cfg:      cfg,
-		log:      log,
-		sequence: seq,
-		ctx:      ctx,
-		cancel:   cancel,
-		wake:     make(chan struct{}, 1),
-		done:     make(chan struct{}),
-		offers:   make(map[dht.Key]*offer),
-		dirty:    make(map[dht.Key]struct{}),
+		cfg:    cfg,
+		placer: newPlacer(cfg.DHT, cfg.Identity, cfg.Store, sequenceKey, cfg.Logger),
+		ctx:    ctx,
+		cancel: cancel,
+		wake:   make(chan struct{}, 1),
+		done:   make(chan struct{}),
+		offers: make(map[dht.Key]*offer),
+		dirty:  make(map[dht.Key]struct{}),
 	}
 	r.work.Go(r.renewOnTick)
 	r.work.Go(r.placeDirty)

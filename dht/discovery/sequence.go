@@ -10,9 +10,12 @@ import (
 	"github.com/staex-mcc/mcc/store"
 )
 
-// sequenceKey keeps the bound of the sequence numbers ever used, 8 bytes
-// big-endian.
-var sequenceKey = []byte("discovery/sequence")
+// Keys of the store under which a Registry and Seeds keep the bound of the
+// sequence numbers they ever used, 8 bytes big-endian.
+const (
+	sequenceKey      = "discovery/sequence"
+	seedsSequenceKey = "discovery/seeds sequence"
+)
 
 // Sequence numbers are reserved in the store for some time ahead, so that it is
 // written now and then instead of with every lease.
@@ -28,6 +31,7 @@ const (
 // restarts even if the clock was set back meanwhile.
 type sequence struct {
 	store store.Store // nil keeps nothing
+	key   []byte
 	// turn holds a token while somebody writes to the store, so that a lower
 	// bound never overwrites a higher one.
 	turn chan struct{}
@@ -36,14 +40,14 @@ type sequence struct {
 	last, bound uint64
 }
 
-// newSequence goes on where the store says that an earlier one stopped. With an
-// error it is usable, and relies on the clock.
-func newSequence(s store.Store) (*sequence, error) {
-	q := &sequence{store: s, turn: make(chan struct{}, 1)}
+// newSequence goes on where the store says under key that an earlier one
+// stopped. With an error it is usable, and relies on the clock.
+func newSequence(s store.Store, key string) (*sequence, error) {
+	q := &sequence{store: s, key: []byte(key), turn: make(chan struct{}, 1)}
 	if s == nil {
 		return q, nil
 	}
-	kept, err := s.Get(sequenceKey)
+	kept, err := s.Get(q.key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return q, nil
@@ -69,7 +73,7 @@ func (q *sequence) reserve(now time.Time) error {
 	if bound == 0 {
 		return nil
 	}
-	if err := q.store.Put(sequenceKey, binary.BigEndian.AppendUint64(nil, bound)); err != nil {
+	if err := q.store.Put(q.key, binary.BigEndian.AppendUint64(nil, bound)); err != nil {
 		return fmt.Errorf("keep sequence: %w", err)
 	}
 	q.mu.Lock()

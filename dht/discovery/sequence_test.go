@@ -33,7 +33,7 @@ func TestSequenceGrows(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	last := uint64(0)
 	for restart := range 50 {
-		q, err := newSequence(kept)
+		q, err := newSequence(kept, sequenceKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestSequenceGrows(t *testing.T) {
 // TestSequenceWritesRarely: a day of renewals costs some two dozen writes.
 func TestSequenceWritesRarely(t *testing.T) {
 	s := &countingStore{Store: memory.New()}
-	q, err := newSequence(s)
+	q, err := newSequence(s, sequenceKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestSequenceWritesRarely(t *testing.T) {
 }
 
 func TestSequenceConcurrent(t *testing.T) {
-	q, err := newSequence(memory.New())
+	q, err := newSequence(memory.New(), sequenceKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestSequenceConcurrent(t *testing.T) {
 func TestSequenceFaults(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	full := errors.New("disk full")
-	q, err := newSequence(&countingStore{Store: memory.New(), fault: full})
+	q, err := newSequence(&countingStore{Store: memory.New(), fault: full}, sequenceKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,10 +115,10 @@ func TestSequenceFaults(t *testing.T) {
 	}
 
 	junk := memory.New()
-	if err := junk.Put(sequenceKey, []byte("junk")); err != nil {
+	if err := junk.Put([]byte(sequenceKey), []byte("junk")); err != nil {
 		t.Fatal(err)
 	}
-	if q, err := newSequence(junk); err == nil || q.next(now) == 0 {
+	if q, err := newSequence(junk, sequenceKey); err == nil || q.next(now) == 0 {
 		t.Errorf("newSequence on junk: %v", err)
 	}
 	if q.next(time.Unix(-5, 0)) <= uint64(now.UnixNano()) {
@@ -128,7 +128,7 @@ func TestSequenceFaults(t *testing.T) {
 
 func TestSequenceSkip(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	q, err := newSequence(nil)
+	q, err := newSequence(nil, sequenceKey)
 	if err != nil {
 		t.Fatal(err)
 	}

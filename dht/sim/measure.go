@@ -125,10 +125,10 @@ func (w *World) measureValues(r *Report, count int) {
 			Owner: owner.Contact.ID, Name: fmt.Sprint(i), Seq: 1, Value: []byte("value"),
 			Expires: w.now.Add(time.Hour).Truncate(time.Second), Sig: make([]byte, 64),
 		}
-		put, _ := w.Do(owner, dht.Task{Kind: dht.TaskPutRecord, Record: &record})
-		get, _ := w.Do(w.random(nil), dht.Task{Kind: dht.TaskGetRecord, Key: record.Key()})
+		put, _ := w.Do(owner, dht.Task{Kind: dht.TaskPut, Item: dht.RecordItem(record), Own: true})
+		get, _ := w.Do(w.random(nil), dht.Task{Kind: dht.TaskGet, Key: record.Key()})
 		puts, queries = puts+least(put.Acks), queries+get.Queries
-		if get.Record != nil {
+		if get.Item != nil {
 			gets++
 		}
 		lease := dht.Lease{

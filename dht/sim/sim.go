@@ -44,9 +44,6 @@ const (
 	maxJitter   = 5 * time.Millisecond
 )
 
-// The room for answers, as the default transport has it.
-const maxAnswer = 1100
-
 // World is a network of engines. It is not safe for concurrent use.
 type World struct {
 	cfg    Config
@@ -63,6 +60,8 @@ type World struct {
 	calls map[uint64]call
 	// Requests counts what was sent, lost and repeated requests included.
 	Requests uint64
+	// Streams counts those of them that went over a stream.
+	Streams uint64
 }
 
 // Node is one engine and where it is.
@@ -74,6 +73,7 @@ type Node struct {
 	line    time.Duration
 	tick    time.Time // of the tick that counts
 	number  int
+	store   map[dht.Key]*dht.Item // whole items
 }
 
 // call is a request that an engine is working on.
@@ -104,6 +104,12 @@ func New(cfg Config) *World {
 // Node returns the i-th node, in order of adding.
 func (w *World) Node(i int) *Node { return w.nodes[i] }
 
+// Now is the virtual time.
+func (w *World) Now() time.Time { return w.now }
+
+// Random returns a living node, nil if there is none.
+func (w *World) Random() *Node { return w.random(nil) }
+
 // Len is how many nodes were ever added.
 func (w *World) Len() int { return len(w.nodes) }
 
@@ -112,7 +118,7 @@ func (w *World) Trace() uint64 { return w.trace.Sum64() }
 
 // Add starts a node that knows nobody.
 func (w *World) Add() *Node {
-	n := &Node{number: len(w.nodes), Alive: true}
+	n := &Node{number: len(w.nodes), Alive: true, store: map[dht.Key]*dht.Item{}}
 	for i := 0; i < len(n.Contact.ID); i += 8 {
 		binary.LittleEndian.PutUint64(n.Contact.ID[i:], w.rng.Uint64())
 	}
@@ -195,9 +201,10 @@ func (w *World) step(n *Node, ev dht.Event) {
 	for _, s := range act.Sends {
 		w.send(n, s)
 	}
-	for _, r := range act.Writes {
-		if r.Record != nil {
-			w.push(event{at: w.now, kind: local, node: n, what: dht.Stored{Write: r.ID}})
+	for _, wr := range act.Writes {
+		n.write(wr)
+		if wr.ID != 0 {
+			w.push(event{at: w.now, kind: local, node: n, what: dht.Stored{Write: wr.ID}})
 		}
 	}
 	for _, r := range act.Responses {
@@ -209,6 +216,27 @@ func (w *World) step(n *Node, ev dht.Event) {
 		then(r)
 	}
 	w.schedule(n)
+}
+
+// write keeps an item; a head changes what is said about the value that is kept.
+func (n *Node) write(wr dht.Write) {
+	if wr.Kept == nil {
+		delete(n.store, wr.Key)
+		return
+	}
+	it := *wr.Kept.Item
+	if old := n.store[wr.Key]; !it.Whole() && old != nil {
+		it.Value = old.Value
+	}
+	n.store[wr.Key] = &it
+}
+
+// whole adds the value that a head lacks.
+func (n *Node) whole(it *dht.Item) *dht.Item {
+	if it == nil || it.Whole() {
+		return it
+	}
+	return n.store[it.Key]
 }
 
 // schedule sets the tick of n to its deadline, if that came nearer.
@@ -240,6 +268,14 @@ func (w *World) send(n *Node, s dht.Send) {
 		}
 		w.Requests++
 	}
+	if s.Stream {
+		w.Streams++
+	}
+	if s.Stream && s.Query.Item != nil {
+		q := *s.Query
+		q.Item = n.whole(q.Item)
+		s.Query = &q
+	}
 	w.push(event{at: at.Add(w.trip(n, to)), kind: request, node: to, from: n, sent: w.now, send: s})
 }
 
@@ -255,9 +291,13 @@ func (w *World) fail(n *Node, send uint64, sent time.Time) {
 func (w *World) deliver(ev event) {
 	w.lastID++
 	w.calls[w.lastID] = call{from: ev.from, send: ev.send.ID, sent: ev.sent}
+	room := dht.MaxCall
+	if ev.send.Stream {
+		room = dht.MaxMessage
+	}
 	w.step(ev.node, dht.Received{
 		Call: w.lastID, Peer: ev.from.peer, From: ev.from.Contact.Addr,
-		Query: ev.send.Query, MaxAnswer: maxAnswer,
+		Query: ev.send.Query, MaxAnswer: room,
 	})
 }
 
@@ -268,6 +308,9 @@ func (w *World) respond(n *Node, r dht.Response) {
 	if r.Err != nil {
 		w.fail(c.from, c.send, c.sent)
 		return
+	}
+	if r.Answer.Kind == dht.KindGet {
+		r.Answer = &dht.Answer{Kind: dht.KindGet, Item: n.whole(r.Answer.Item)}
 	}
 	at := w.now.Add(w.trip(n, c.from))
 	w.push(event{at: at, kind: answer, node: c.from, what: dht.Answered{

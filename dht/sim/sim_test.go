@@ -1,10 +1,12 @@
 package sim_test
 
 import (
+	"bytes"
 	"flag"
 	"testing"
 	"time"
 
+	"github.com/staex-mcc/mcc/dht"
 	"github.com/staex-mcc/mcc/dht/sim"
 )
 
@@ -97,5 +99,38 @@ func TestMassDeath(t *testing.T) {
 	// would be 20 s.
 	if r.TookP90 > 6*time.Second || r.Gets < 0.95 {
 		t.Errorf("dead nodes hold up lookups: %v", r)
+	}
+}
+
+// TestLarge: large values and their hand-over work under churn as small ones
+// do, and what stays is not sent again.
+func TestLarge(t *testing.T) {
+	w := world(t, sim.Config{})
+	w.Populate(100, 50*time.Millisecond)
+	w.Run(time.Minute)
+	var items []*dht.Item
+	for i := range 20 {
+		value := bytes.Repeat([]byte{byte(i)}, dht.MaxValue)
+		it := dht.ValueItem(value, w.Now().Add(time.Hour))
+		res, _ := w.Do(w.Node(i), dht.Task{Kind: dht.TaskPut, Item: it, Own: true})
+		if res.Err != nil || res.Acks < 20 {
+			t.Fatalf("put: %d acks, %v", res.Acks, res.Err)
+		}
+		items = append(items, it)
+	}
+	w.Run(30 * time.Minute) // republished three times
+	put := w.Streams
+	w.Churn(10*time.Minute, 6*time.Second) // as many nodes come and go
+	found, handed := 0, w.Streams-put
+	for _, it := range items {
+		res, _ := w.Do(w.Random(), dht.Task{Kind: dht.TaskGet, Key: it.Key, Immutable: true})
+		if res.Item != nil {
+			found++
+		}
+	}
+	t.Logf("of 20 values %d found; %d streams to put them, %d while nodes came and went", found, put, handed)
+	// A slow holder is replaced by another, and several hand over at once.
+	if found < 20 || put > 20*24 || handed == 0 || handed > 20*20*3 {
+		t.Errorf("%d found, %d streams to put, %d to hand over", found, put, handed)
 	}
 }
