@@ -30,29 +30,32 @@ var arrows = map[string][]string{
 	"transport/simnet":        {},
 	"transport/transporttest": {"identity", "transport"},
 	"store":                   {},
+	"store/swarm":             {"identity", "store"},
 	"dht":                     {"identity", "store"},
 	"dht/discovery":           {"identity", "dht", "store"},
 	"dht/sim":                 {"identity", "dht"},
 	"dht/dhttest":             {"identity", "dht", "store"},
 	"forward":                 {},
 	"": {
-		"identity", "transport", "transport/udp", "dht", "dht/discovery", "store", "forward",
+		"identity", "transport", "transport/udp", "dht", "dht/discovery", "store", "store/swarm", "forward",
 	},
-	"rest":    {"", "identity", "forward"},
-	"mcctest": {"", "identity", "transport", "transport/udp", "transport/simnet"},
-	"cmd":     {"", "rest", "identity", "forward", "dht/discovery"},
+	"rest":        {"", "identity", "forward"},
+	"rest/client": {"", "identity", "forward", "rest"},
+	"mcctest":     {"", "identity", "transport", "transport/udp", "transport/simnet"},
+	"cmd":         {"", "rest", "rest/client", "identity", "forward", "dht/discovery"},
 	"examples": {
-		"", "rest", "identity", "forward", "store", "transport", "dht", "mcctest",
+		"", "rest", "rest/client", "identity", "forward", "store", "transport", "dht", "mcctest",
 	},
 }
 
 // forbidden are standard packages that a room must do without.
 var forbidden = map[string][]string{
-	"identity":  {"net/http"},
-	"transport": {"net/http"},
-	"dht":       {"net/http"},
-	"store":     {"net/http", "net"},
-	"":          {"net/http"},
+	"identity":    {"net/http"},
+	"transport":   {"net/http"},
+	"dht":         {"net/http"},
+	"store":       {"net/http", "net"},
+	"store/swarm": {"net/http"},
+	"":            {"net/http"},
 }
 
 // pureFiles of dht hold the protocol: what they must not import keeps them

@@ -51,7 +51,7 @@ func (p *parts) close() error {
 func (n *Node) compose(opts Options) (err error) {
 	defer func() {
 		if err != nil {
-			err = errors.Join(startError(err), n.parts.close())
+			err = errors.Join(startError(err), n.closeParts())
 		}
 	}()
 	if n.trust, err = identity.NewTrust(opts.TrustCAs); err != nil {
@@ -73,7 +73,16 @@ func (n *Node) compose(opts Options) (err error) {
 		DHT: n.parts.dht, Identity: n.self, Consortium: n.parts.consortium, Store: n.parts.store,
 		Logger: n.log.Named("discovery"),
 	})
-	return nil
+	return n.openBlobs(opts)
+}
+
+// closeParts closes what compose has built so far.
+func (n *Node) closeParts() error {
+	var err error
+	if n.blobs != nil {
+		err = n.blobs.close()
+	}
+	return errors.Join(err, n.parts.close())
 }
 
 // openStore comes first: its lock is what keeps two nodes out of one folder.
@@ -177,15 +186,23 @@ func startError(err error) error {
 
 // announceSelf keeps the node's label in the directory until the node closes.
 func (n *Node) announceSelf() {
-	select {
-	case <-n.boot.joined:
-	case <-n.life.ctx.Done():
+	if !n.waitJoined() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(n.life.ctx, announceWait)
 	defer cancel()
 	if err := n.registry.RegisterLabel(ctx); err != nil && n.alive() == nil {
 		n.log.Warn("the node's label could not be announced", zapErr(err))
+	}
+}
+
+// waitJoined waits for the first join; false is that the node closes.
+func (n *Node) waitJoined() bool {
+	select {
+	case <-n.boot.joined:
+		return true
+	case <-n.life.ctx.Done():
+		return false
 	}
 }
 

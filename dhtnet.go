@@ -13,8 +13,8 @@ import (
 	"github.com/staex-mcc/mcc/transport"
 )
 
-// dhtNet is the DHT's way to the network: calls of the transport. It remembers
-// under which addresses others saw this node.
+// dhtNet is the DHT's way to the network: calls of the transport, and streams
+// for long messages. It remembers under which addresses others saw this node.
 type dhtNet struct {
 	transport transport.Transport
 
@@ -30,10 +30,13 @@ const maxObserved = 4
 const callWait = 2 * time.Second
 
 // Send implements dht.Sender.
-func (d *dhtNet) Send(ctx context.Context, to dht.Contact, data []byte, idempotent bool) (dht.Reply, error) {
+func (d *dhtNet) Send(ctx context.Context, to dht.Contact, m dht.Message) (dht.Reply, error) {
+	if m.Stream {
+		return d.sendLong(ctx, to, m.Data)
+	}
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
-	answer, err := d.transport.Call(ctx, transport.Contact(to), transport.Request{Data: data, Idempotent: idempotent})
+	answer, err := d.transport.Call(ctx, transport.Contact(to), transport.Request{Data: m.Data, Idempotent: m.Idempotent})
 	if err != nil {
 		return dht.Reply{}, err
 	}

@@ -35,6 +35,8 @@ const (
 	protocolService  = "svc:"  // raw bytes to a service
 	protocolHTTP     = "http:" // HTTP/1.1 to a service, identity headers added
 	protocolChannel  = "ch:"   // a channel between programs
+	protocolBlob     = "blob"  // parts of the BLOB that the payload names
+	protocolDHT      = "dht"   // one long message of the DHT and its answer
 	protocolIdentify = "id"    // accepted and closed: the handshake said it all
 )
 

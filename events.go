@@ -22,6 +22,13 @@ const (
 	// EventListenerAdded, EventListenerRemoved: Subject is the listener's id.
 	EventListenerAdded   EventKind = "listener-added"
 	EventListenerRemoved EventKind = "listener-removed"
+	// EventBlobAdded, EventBlobRemoved: this node has a BLOB, put or fetched, or
+	// has it no more; Subject is its id.
+	EventBlobAdded   EventKind = "blob-added"
+	EventBlobRemoved EventKind = "blob-removed"
+	// EventDIDPublished: the node's DID document has a new version; Subject is
+	// the DID.
+	EventDIDPublished EventKind = "did-published"
 	// EventRefused: a peer wanted a stream it may not have; Subject is its id.
 	EventRefused EventKind = "refused"
 )

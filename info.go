@@ -43,6 +43,9 @@ type Query struct {
 // Stats are gauges and counters of a node at one moment.
 type Stats struct {
 	Peers, Contacts, Services, Listeners int
+	// Blobs are those of this node, whole; BlobBytes their contents.
+	Blobs     int
+	BlobBytes int64
 	// Counters only ever grow, by name in snake_case, such as
 	// "transport_calls_dropped" or "forward_bytes_out".
 	Counters map[string]uint64

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,8 +44,13 @@ type Node struct {
 	picker    *forward.Picker
 	failures  *failures
 	saved     *savedState
+	records   *recordBook
+	blobs     *blobShelf
 	events    *eventHub
 	boot      *bootstrap
+	// longCalls has a seat for each long message of the DHT being served.
+	longCalls   chan struct{}
+	longRefused atomic.Uint64
 	// waitForService is how long a dial waits for a first provider.
 	waitForService time.Duration
 
@@ -87,14 +93,16 @@ func New(opts Options) (*Node, error) {
 	n.life.drain = opts.DrainTimeout
 	n.waitForService = opts.WaitForService
 	n.net = &dhtNet{}
+	n.longCalls = make(chan struct{}, maxLongCalls)
+	n.events = newEventHub()
 	if err := n.compose(opts); err != nil {
 		n.life.cancel()
 		return nil, err
 	}
-	n.events = newEventHub()
 	n.offers = newOfferTable()
 	n.channels = newChannelTable()
 	n.saved = &savedState{store: n.parts.store}
+	n.records = newRecordBook(n.saved)
 	n.entrances = forward.NewEntrances(forward.Config{Dial: n.DialService, Logger: n.log.Named("forward")})
 	n.picker = forward.NewPicker(nil)
 	n.failures = newFailures()
@@ -109,6 +117,9 @@ func (n *Node) start() {
 	n.life.wg.Go(n.serveStreams)
 	n.life.wg.Go(n.runBootstrap)
 	n.life.wg.Go(n.announceSelf)
+	n.life.wg.Go(n.publishDID)
+	n.life.wg.Go(n.keepRecords)
+	n.life.wg.Go(n.announceBlobs)
 	n.restoreSaved()
 	if n.trust.Open() {
 		n.log.Warn("no CA is trusted: the mesh is open to anyone")
@@ -178,7 +189,7 @@ func (n *Node) shutDown() error {
 	n.Drain(ctx)
 	n.life.cancel()
 	n.channels.closeAll()
-	err := n.parts.close()
+	err := n.closeParts()
 	n.life.wg.Wait()
 	n.events.close()
 	n.log.Info("node stopped")
@@ -194,7 +205,7 @@ func (n *Node) Drain(ctx context.Context) {
 	withdraw, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawWait)
 	defer cancel()
 	n.offers.stop()
-	if err := n.registry.Close(withdraw); err != nil {
+	if err := errors.Join(n.registry.Close(withdraw), n.blobs.seeds.Close(withdraw)); err != nil {
 		n.log.Debug("leases left to lapse", zapErr(err))
 	}
 	if err := n.entrances.Drain(ctx); err != nil {
@@ -228,9 +239,11 @@ func (n *Node) WhoIs(conn net.Conn) (*identity.Peer, bool) {
 // package, keeping the text.
 func publicError(err error) error {
 	var refused *transport.RefusedError
-	switch {
+	switch sentinel := dataSentinel(err); {
 	case err == nil:
 		return nil
+	case sentinel != nil:
+		return fmt.Errorf("%w: %w", sentinel, err)
 	case errors.As(err, &refused):
 		return fmt.Errorf("%w: %w", refusalSentinel(refused.Reason), err)
 	case errors.Is(err, transport.ErrClosed):

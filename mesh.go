@@ -2,7 +2,7 @@ package mcc
 
 import (
 	"context"
-	"errors"
+	"io"
 	"iter"
 	"net"
 	"time"
@@ -16,6 +16,9 @@ import (
 type Mesh interface {
 	Services
 	Channels
+	Records
+	Blobs
+	DIDs
 }
 
 // Services offers services by name and reaches those of others.
@@ -52,6 +55,72 @@ type Channels interface {
 	// Listen accepts channels for protocol, 1 to 200 bytes. A protocol that is
 	// taken is ErrExists. Closing the listener leaves its channels open.
 	Listen(ctx context.Context, protocol string) (net.Listener, error)
+}
+
+// Records keeps small values at the nodes nearest to their position in the DHT.
+type Records interface {
+	// PutRecord signs value as the next version of this node's record and
+	// returns it once it is durable here and has been offered to the nearest
+	// nodes; reaching none of them is no error, since the node offers it again.
+	// A value over MaxValue is ErrTooLarge, another name than CheckRecordName
+	// admits ErrInvalid. ErrConflict says that the record is not in the state
+	// that the options ask for, or that another program puts versions with the
+	// same identity.
+	PutRecord(ctx context.Context, name string, value []byte, o RecordOptions) (Record, error)
+	// GetRecord returns the newest version that several holders know of a
+	// node's record. The owner is an id, did:key or label.
+	GetRecord(ctx context.Context, owner, name string) (Record, error)
+	// DropRecord stops keeping this node's record alive: it is gone here and
+	// lapses elsewhere within 48 h.
+	DropRecord(ctx context.Context, name string) error
+	// PutValue stores value under the BLAKE3 hash of its content. The node
+	// offers it again until DropValue. The same value again is no error.
+	PutValue(ctx context.Context, value []byte) (Hash, error)
+	// GetValue returns a value, verified against its hash.
+	GetValue(ctx context.Context, id Hash) ([]byte, error)
+	// DropValue stops keeping a value of this node alive.
+	DropValue(ctx context.Context, id Hash) error
+}
+
+// Blobs keeps contents of any size under the hash of their bytes. A node that
+// has a BLOB announces itself as a seeder; others fetch it from several seeders
+// at once and verify every part.
+type Blobs interface {
+	// PutBlob stores what r yields until io.EOF and returns once it is durable
+	// here and the mesh has been told, which it waits for at most 2 s. An error
+	// of r leaves nothing behind.
+	PutBlob(ctx context.Context, r io.Reader, o BlobOptions) (BlobInfo, error)
+	// OpenBlob returns a reader of a BLOB that is here or at a seeder. It
+	// waits until the size is proven; the content is fetched while it is read,
+	// and only as fast. ctx bounds the opening and, unless it is local, all
+	// reading. Nobody having it is ErrNotFound, nobody delivering it
+	// ErrUnreachable. The caller closes the Blob.
+	OpenBlob(ctx context.Context, id Hash) (Blob, error)
+	// StatBlob describes a BLOB that is here or at a seeder.
+	StatBlob(ctx context.Context, id Hash) (BlobInfo, error)
+	// DeleteBlob removes the copy of this node, which stops announcing it, or
+	// is ErrNotFound. Open readers go on.
+	DeleteBlob(ctx context.Context, id Hash) error
+	// ListBlobs yields the BLOBs of this node in order of id. An error ends it.
+	ListBlobs(ctx context.Context) iter.Seq2[BlobInfo, error]
+	// Seeders returns the nodes that say they have the whole BLOB, this one
+	// among them; nobody is an empty slice.
+	Seeders(ctx context.Context, id Hash) ([]Seeder, error)
+}
+
+// DIDs resolves decentralized identifiers and keeps documents of did:mcc.
+type DIDs interface {
+	// PutDID stores a document (W3C DID Core, JSON, at most MaxValue bytes) as
+	// the next version of did, which must be this node's own did:mcc: of
+	// another one ErrDenied. A document that is not valid is ErrInvalid, a
+	// deactivated DID ErrDeactivated.
+	PutDID(ctx context.Context, did string, document []byte) (DIDDocument, error)
+	// ResolveDID returns the document of a did:mcc from the mesh, or makes that
+	// of a did:key. ErrInvalid is a malformed DID, ErrUnsupported another
+	// method, ErrDeactivated one that was given up.
+	ResolveDID(ctx context.Context, did string) (DIDDocument, error)
+	// DeactivateDID gives the node's own did:mcc up for good.
+	DeactivateDID(ctx context.Context, did string) error
 }
 
 // Service is something this node offers by name.
@@ -157,37 +226,3 @@ type PeerInfo struct {
 	// "idle".
 	State string
 }
-
-// Conditions of every Mesh, for errors.Is.
-var (
-	// ErrNotFound: there is no such thing.
-	ErrNotFound = errors.New("not found")
-	// ErrNoProvider: nobody offers the service.
-	ErrNoProvider = errors.New("no provider")
-	// ErrUnreachable: providers or the node are known, but none could be
-	// reached.
-	ErrUnreachable = errors.New("could not be reached")
-	// ErrDenied: a permission or an allow list says no.
-	ErrDenied = errors.New("not permitted")
-	// ErrExists: the name is taken on this node.
-	ErrExists = errors.New("already exists")
-	// ErrAmbiguous: several nodes bear the label.
-	ErrAmbiguous = errors.New("ambiguous")
-	// ErrConflict: the stored state is another than the caller assumed.
-	ErrConflict = errors.New("conflict")
-	// ErrInvalid: an argument is malformed.
-	ErrInvalid = errors.New("invalid")
-	// ErrBusy: the other side is at a limit; trying again later may help.
-	ErrBusy = errors.New("busy")
-	// ErrInUse: the address or the data folder is taken by another process.
-	ErrInUse = errors.New("in use")
-	// ErrClosed: the node has been closed. It is a net.ErrClosed too.
-	ErrClosed error = closedError{}
-)
-
-// closedError makes errors.Is(ErrClosed, net.ErrClosed) true, which is what
-// servers such as net/http look for when a listener ends.
-type closedError struct{}
-
-func (closedError) Error() string        { return "node is closed" }
-func (closedError) Is(target error) bool { return target == net.ErrClosed }

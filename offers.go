@@ -27,9 +27,21 @@ type offerTable struct {
 	mu      sync.Mutex
 	byName  map[string]*offer
 	stopped bool
+	// changed gets a word when an offer came or went.
+	changed chan struct{}
 }
 
-func newOfferTable() *offerTable { return &offerTable{byName: make(map[string]*offer)} }
+func newOfferTable() *offerTable {
+	return &offerTable{byName: make(map[string]*offer), changed: make(chan struct{}, 1)}
+}
+
+// tell wakes whoever waits for a change; one word is enough for several.
+func (t *offerTable) tell() {
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
 
 func (t *offerTable) add(o *offer) error {
 	t.mu.Lock()
@@ -41,6 +53,7 @@ func (t *offerTable) add(o *offer) error {
 		return fmt.Errorf("service %s: %w", o.service.Name, ErrExists)
 	}
 	t.byName[o.service.Name] = o
+	t.tell()
 	return nil
 }
 
@@ -53,6 +66,7 @@ func (t *offerTable) remove(name string, only *offer) *offer {
 		return nil
 	}
 	delete(t.byName, name)
+	t.tell()
 	return o
 }
 

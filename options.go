@@ -23,7 +23,7 @@ type Options struct {
 	// ListenTCP is the address of the TCP carrier of streams, which this version
 	// does not have yet: the field has no effect.
 	ListenTCP string
-	// DataFolder keeps identity, records and persisted registrations across
+	// DataFolder keeps identity, records, BLOBs and persisted registrations across
 	// restarts, and is locked while the node runs. It is made if missing. Empty
 	// keeps nothing.
 	DataFolder string
@@ -52,6 +52,10 @@ type Options struct {
 	Store store.Store
 	// Alpha is the lookup concurrency, 1 to 64; zero is 3.
 	Alpha int
+	// ForgetBlobs deletes a BLOB fetched from others when its last reader closes,
+	// and never announces it. False keeps it and announces this node as a
+	// seeder. BLOBs put here are kept in either case.
+	ForgetBlobs bool
 	// WaitForService is how long a dial waits for a first provider; zero does
 	// not wait. A node that is still joining waits for that in any case.
 	WaitForService time.Duration

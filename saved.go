@@ -1,9 +1,13 @@
 package mcc
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -14,6 +18,7 @@ import (
 const (
 	savedServices  = "mcc/service/"
 	savedListeners = "mcc/listener/"
+	savedRecords   = "mcc/record/"
 )
 
 // savedState keeps registrations that are to survive a restart.
@@ -42,6 +47,43 @@ func (s *savedState) put(key string, v any) error {
 		return fmt.Errorf("save %s: %w", key, err)
 	}
 	return nil
+}
+
+// putRecord saves a record that the node keeps alive: its sequence, big-endian,
+// and its value.
+func (s *savedState) putRecord(name string, seq uint64, value []byte) error {
+	data := slices.Concat(binary.BigEndian.AppendUint64(nil, seq), value)
+	if err := s.store.Put([]byte(savedRecords+name), data); err != nil {
+		return fmt.Errorf("save record %q: %w", name, err)
+	}
+	return nil
+}
+
+// getRecord returns a saved record, or store.ErrNotFound.
+func (s *savedState) getRecord(name string) (seq uint64, value []byte, err error) {
+	data, err := s.store.Get([]byte(savedRecords + name))
+	if err != nil {
+		return 0, nil, fmt.Errorf("saved record %q: %w", name, err)
+	}
+	if len(data) < 8 {
+		return 0, nil, fmt.Errorf("saved record %q: %w", name, ErrDamaged)
+	}
+	return binary.BigEndian.Uint64(data), data[8:], nil
+}
+
+func (s *savedState) deleteRecord(name string) error {
+	return s.store.Delete([]byte(savedRecords + name))
+}
+
+// recordNames yields the names of the saved records.
+func (s *savedState) recordNames() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for entry, err := range s.store.Scan([]byte(savedRecords)) {
+			if !yield(strings.TrimPrefix(string(entry.Key), savedRecords), err) {
+				return
+			}
+		}
+	}
 }
 
 // loadSaved decodes every entry under prefix; the undecodable are reported

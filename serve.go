@@ -44,6 +44,10 @@ func (n *Node) serveStream(a arrival) {
 		n.serveService(a, name, true)
 	case protocolChannel:
 		n.serveChannel(a, name)
+	case protocolBlob + ":":
+		n.serveBlob(a)
+	case protocolDHT + ":":
+		n.serveLongCall(a)
 	case protocolIdentify + ":":
 		if stream, err := a.Accept(); err == nil {
 			_ = stream.Close() // nothing to say

@@ -24,6 +24,8 @@ func (n *Node) Stats() Stats {
 	s.Counters["forward_stalled"] = f.Stalled
 	s.Counters["forward_waits"] = f.Waits
 	s.Counters["forward_accept_errors"] = f.AcceptErrors
+	s.Counters["dht_long_refused"] = n.longRefused.Load()
+	n.blobs.count(&s)
 	d := n.registry.Stats()
 	s.Counters["discovery_placed"] = d.Placed
 	s.Counters["discovery_unacknowledged"] = d.Unacknowledged
