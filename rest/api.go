@@ -36,19 +36,26 @@ type created[T any] struct {
 // nothing is the input or output of operations without any.
 type nothing struct{}
 
-// routes fills the mux: the JSON operations, the plain handlers, the pages and
-// the document that describes them.
+// routes fills the mux: the JSON operations, the raw and the plain handlers, the
+// pages and the document that describes them.
 func (h *Handler) routes() error {
 	h.mux = http.NewServeMux()
 	api := humago.New(h.mux, h.apiConfig())
 	h.registerNode(api)
 	h.registerServices(api)
 	h.registerDiscovery(api)
+	h.registerWatch()
 	h.registerListeners(api)
+	h.registerRecords(api)
+	h.registerValues(api)
+	h.registerDIDs(api)
+	h.registerIdentifiers()
+	h.registerBlobs(api)
+	h.registerEvents()
+	h.sockets = h.registerChannels()
 	if h.opts.LogLevel != nil {
 		h.registerLogLevel(api)
 	}
-	h.mux.HandleFunc("GET "+apiPrefix+"/discovery/{name}/watch", h.watch)
 	h.mux.HandleFunc("GET /healthz", h.healthz)
 	h.mux.HandleFunc("GET /readyz", h.readyz)
 	h.mux.HandleFunc("POST /session", h.openSession)
@@ -87,31 +94,41 @@ func register[I, O any](h *Handler, api huma.API, op huma.Operation, do func(con
 	})
 }
 
-// readBody reads the body of a JSON operation into memory, at most MaxBody
-// bytes of it, and gives r that copy.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) *Problem {
-	tooLarge := newProblem(http.StatusRequestEntityTooLarge, "too-large",
-		fmt.Sprintf("the body may have %d bytes", h.opts.MaxBody))
-	if r.ContentLength > h.opts.MaxBody {
-		w.Header().Set("Connection", "close") // what follows is not worth reading
-		return tooLarge
+// readBody reads a body into memory, at most limit bytes of it.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *Problem) {
+	tooLarge := newProblem(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf("the body may have %d bytes", limit))
+	if r.ContentLength > limit {
+		leaveBody(w)
+		return nil, tooLarge
 	}
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every server has them
-	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opts.MaxBody))
-	_ = rc.SetReadDeadline(time.Time{})
+	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err == nil {
+		_ = rc.SetReadDeadline(time.Time{})
+		return content, nil
+	}
+	leaveBody(w)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge
+		return nil, tooLarge
 	}
-	if err != nil {
-		w.Header().Set("Connection", "close")
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return newProblem(http.StatusRequestTimeout, "timeout", "the body did not arrive in time")
-		}
-		return newProblem(http.StatusBadRequest, "malformed", "the body ended early")
+	return nil, bodyProblem(err)
+}
+
+// leaveBody ends the connection with the answer and keeps the server from
+// reading what is left of a body, as it does otherwise, 256 KiB of it and for as
+// long as the client likes.
+func leaveBody(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+}
+
+// bodyProblem is the answer to a body that did not arrive whole.
+func bodyProblem(err error) *Problem {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return newProblem(http.StatusRequestTimeout, "timeout", "the body did not arrive in time")
 	}
-	r.Body = io.NopCloser(bytes.NewReader(content))
-	return nil
+	return newProblem(http.StatusBadRequest, "malformed", "the body ended early")
 }
 
 // serveOwn serves what is not a service of the mesh.
@@ -126,14 +143,31 @@ func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request) {
 		h.noRoute(w, r, found)
 		return
 	}
-	if r.Body != nil && r.Body != http.NoBody && r.URL.Path != "/session" {
-		if p := h.readBody(w, r); p != nil {
-			writeProblem(w, p)
-			return
-		}
-		assumeJSON(r.Header)
+	var p *Problem
+	if raw, ok := h.raw[pattern]; ok {
+		p = raw.checkQuery(r)
+	} else if r.URL.Path != "/session" {
+		p = h.bufferBody(w, r)
+	}
+	if p != nil {
+		writeProblem(w, p)
+		return
 	}
 	h.mux.ServeHTTP(w, r)
+}
+
+// bufferBody gives r, the request of a JSON operation, a copy of its body.
+func (h *Handler) bufferBody(w http.ResponseWriter, r *http.Request) *Problem {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	content, p := readBody(w, r, h.opts.MaxBody)
+	if p != nil {
+		return p
+	}
+	r.Body = io.NopCloser(bytes.NewReader(content))
+	assumeJSON(r.Header)
+	return nil
 }
 
 // assumeJSON takes the types that curl -d and fetch give a body on their own as

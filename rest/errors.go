@@ -72,6 +72,11 @@ var conditions = []struct {
 	status int
 	code   string
 }{
+	// Before others that these may wrap.
+	{mcc.ErrDamaged, http.StatusInternalServerError, "damaged"},
+	{mcc.ErrDeactivated, http.StatusGone, "deactivated"},
+	{mcc.ErrUnsupported, http.StatusNotImplemented, "unsupported"},
+	{mcc.ErrTooLarge, http.StatusRequestEntityTooLarge, "too-large"},
 	{mcc.ErrInvalid, http.StatusUnprocessableEntity, "invalid"},
 	{mcc.ErrNoProvider, http.StatusServiceUnavailable, "no-provider"},
 	// Before denials and deadlines: of several providers that failed, each in
@@ -82,7 +87,8 @@ var conditions = []struct {
 	{mcc.ErrExists, http.StatusConflict, "exists"},
 	{mcc.ErrAmbiguous, http.StatusConflict, "ambiguous"},
 	{mcc.ErrInUse, http.StatusConflict, "in-use"},
-	{mcc.ErrConflict, http.StatusPreconditionFailed, "conflict"},
+	{mcc.ErrConflict, http.StatusConflict, "conflict"}, // 412 where the request had a precondition
+	{mcc.ErrBusy, http.StatusServiceUnavailable, "busy"},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "deadline"},
 	{os.ErrDeadlineExceeded, http.StatusGatewayTimeout, "deadline"},
 	{net.ErrClosed, http.StatusServiceUnavailable, "closed"}, // mcc.ErrClosed is one

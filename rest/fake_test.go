@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 // fakeNode is a node that is alone and keeps everything in memory. Services
 // with an entry in backends are reached there.
 type fakeNode struct {
+	fakeData
 	mu        sync.Mutex
 	info      mcc.Info
 	peers     []mcc.PeerInfo
@@ -59,6 +60,7 @@ func newFakeNode() *fakeNode {
 		backends:  map[string]string{},
 		changes:   map[string]chan mcc.Change{},
 		watching:  map[string]int{},
+		fakeData:  newFakeData(id),
 	}
 }
 

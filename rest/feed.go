@@ -22,7 +22,8 @@ import (
 const (
 	// maxFeeds bounds the names watched at the same time; further ones are 503.
 	maxFeeds = 256
-	// maxWatchers bounds the open watches; further ones are 503.
+	// maxWatchers bounds the open watches and event streams; further ones are
+	// 503.
 	maxWatchers = 1024
 	// feedBuffer is how many changes a reader may be behind, or miss while it
 	// reconnects. One that is further behind gets everything anew.
@@ -73,8 +74,7 @@ func (hub *watchHub) join(name string) (*feed, error) {
 	}
 	f := hub.feeds[name]
 	if hub.readers >= maxWatchers || f == nil && len(hub.feeds) >= maxFeeds && !hub.dropIdle() {
-		hub.full.Add(1)
-		return nil, newProblem(http.StatusServiceUnavailable, "too-many", "too many watches are open on this node")
+		return nil, hub.refuse()
 	}
 	if f == nil {
 		f = newFeed(name)
@@ -87,6 +87,35 @@ func (hub *watchHub) join(name string) (*feed, error) {
 	f.readers++
 	hub.readers++
 	return f, nil
+}
+
+// admit counts a stream that has no feed as a reader. Its context ends with
+// parent, leave or close.
+func (hub *watchHub) admit(parent context.Context) (ctx context.Context, leave func(), err error) {
+	hub.mu.Lock()
+	defer hub.mu.Unlock()
+	if hub.ctx.Err() != nil {
+		return nil, nil, mcc.ErrClosed
+	}
+	if hub.readers >= maxWatchers {
+		return nil, nil, hub.refuse()
+	}
+	hub.readers++
+	ctx, cancel := context.WithCancel(parent)
+	stop := context.AfterFunc(hub.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+		hub.mu.Lock()
+		defer hub.mu.Unlock()
+		hub.readers--
+	}, nil
+}
+
+// refuse counts a reader that is one too many; the caller holds mu.
+func (hub *watchHub) refuse() error {
+	hub.full.Add(1)
+	return newProblem(http.StatusServiceUnavailable, "too-many", "too many watches are open on this node")
 }
 
 // leave gives a feed back. The last reader's going lets it linger.

@@ -10,7 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-const apiDescription = `Names, services and peers of a mesh, as seen by one of its nodes.
+const apiDescription = `Names, services, peers and contents of a mesh, as seen by one of its nodes.
 
 Errors are problems of RFC 9457 with a stable type, urn:mcc:error:{code}. Times are RFC 3339 in UTC;
 durations carry their unit in the name. Lists take limit and cursor and answer next while there is more.`
@@ -32,6 +32,10 @@ func (h *Handler) apiConfig() huma.Config {
 		{Name: "services", Description: "What this node offers"},
 		{Name: "discovery", Description: "Who offers what in the mesh"},
 		{Name: "listeners", Description: "Local ports that lead to services"},
+		{Name: "records", Description: "Small signed records and values in the mesh"},
+		{Name: "dids", Description: "Decentralized identifiers and their documents"},
+		{Name: "blobs", Description: "Contents of any size under the hash of their bytes"},
+		{Name: "channels", Description: "Encrypted streams to nodes and services"},
 		{Name: "forward", Description: "HTTP to services"},
 		{Name: "operation", Description: "Health, metrics and login"},
 	}
@@ -49,9 +53,9 @@ func (h *Handler) apiConfig() huma.Config {
 // written once: huma would write it at the first request, unsynchronised.
 func (h *Handler) registerDocument(api huma.API) error {
 	doc := api.OpenAPI()
-	h.documentDiscovery(doc)
 	h.documentForward(doc)
 	h.documentOperation(doc)
+	h.documentRaw(doc)
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return fmt.Errorf("write OpenAPI document: %w", err)
@@ -61,22 +65,6 @@ func (h *Handler) registerDocument(api huma.API) error {
 		_, _ = w.Write(text)
 	})
 	return nil
-}
-
-func (h *Handler) documentDiscovery(doc *huma.OpenAPI) {
-	doc.AddOperation(&huma.Operation{
-		OperationID: "watchDiscovery", Method: http.MethodGet, Path: apiPrefix + "/discovery/{name}/watch", Tags: []string{"discovery"},
-		Summary: "Watch who offers a service",
-		Description: "Server-sent events added, updated and removed, with a Provider as data, starting with an added for each " +
-			"that is there. A client that presents Last-Event-ID goes on from there; when that is too long ago, a reset event " +
-			"voids what it knew and everything follows anew. A closed event carries the Problem that ended the watch.",
-		Parameters: []*huma.Param{
-			textParam("name", "path", "The service, with or without a consortium", "files"),
-			textParam("Last-Event-ID", "header", "Id of the last event received", ""),
-		},
-		Responses: h.responses(doc, http.StatusOK, "Events", "text/event-stream", &huma.Schema{Type: "string"},
-			http.StatusUnprocessableEntity, http.StatusServiceUnavailable),
-	})
 }
 
 func (h *Handler) documentForward(doc *huma.OpenAPI) {
@@ -157,4 +145,8 @@ func textParam(name, in, what, example string) *huma.Param {
 		p.Example = example
 	}
 	return p
+}
+
+func numberParam(name, in, what string) *huma.Param {
+	return &huma.Param{Name: name, In: in, Description: what, Schema: &huma.Schema{Type: "integer"}}
 }

@@ -8,11 +8,14 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,8 +28,7 @@ import (
 // Node is what the API shows and steers; *mcc.Node is one. All methods must be
 // safe for concurrent use.
 type Node interface {
-	mcc.Services
-	mcc.Channels
+	mcc.Mesh
 	// Info describes the node.
 	Info() mcc.Info
 	// Peers are the authenticated peers, in any order.
@@ -43,6 +45,9 @@ type Node interface {
 	RemoveListener(ctx context.Context, id string) error
 	// NotReady says why the node is not ready; empty is ready.
 	NotReady() []string
+	// Events yields what happens from now on until ctx ends, the loop does, or
+	// the node closes. A jump of Seq tells of events that a slow reader missed.
+	Events(ctx context.Context) iter.Seq[mcc.Event]
 	// Stats are the node's gauges and counters.
 	Stats() mcc.Stats
 	// DialService connects to a provider of service that choice allows.
@@ -96,9 +101,13 @@ type Handler struct {
 	guard   *guard
 	tokens  *tokenGate
 	mux     *http.ServeMux
+	raw     map[string]*rawRoute // by pattern of mux
 	gateway *forward.Gateway
 	watches *watchHub
+	sockets *sockets
 	refused atomic.Uint64
+
+	transfers transfers
 }
 
 // New makes a Handler for node. It fails on an origin in CORS that is none, and
@@ -119,7 +128,10 @@ func New(node Node, opts Options) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rest: %w", err)
 	}
-	h := &Handler{node: node, opts: opts, log: opts.Logger, guard: g, tokens: newTokenGate(opts.Token)}
+	h := &Handler{
+		node: node, opts: opts, log: opts.Logger, guard: g, tokens: newTokenGate(opts.Token),
+		raw: map[string]*rawRoute{}, transfers: transfers{stall: stallTimeout},
+	}
 	if h.log == nil {
 		h.log = zap.NewNop()
 	}
@@ -131,17 +143,24 @@ func New(node Node, opts Options) (*Handler, error) {
 	return h, nil
 }
 
-// Drain ends the watches, takes no more requests for services and waits until
-// those under way have ended or ctx has; what is left is cut then, and ctx's
+// Drain ends the watches, takes no more requests and streams for services and
+// other nodes and waits until those under way have ended or ctx has; what is left is cut then, and ctx's
 // error returned. The API itself goes on until the server stops.
 func (h *Handler) Drain(ctx context.Context) error {
 	h.watches.close()
-	return h.gateway.Drain(ctx)
+	var socketsErr error
+	var running sync.WaitGroup
+	running.Go(func() { socketsErr = h.sockets.drain(ctx) })
+	err := h.gateway.Drain(ctx)
+	running.Wait()
+	return cmp.Or(err, socketsErr)
 }
 
-// Close ends the watches and all requests for services, and waits for them. It
-// may be called more than once, and after Drain.
+// Close ends the watches, the streams over WebSocket and all requests for
+// services, and waits for them. It may be called more than once, and after
+// Drain.
 func (h *Handler) Close() error {
 	h.watches.close()
+	h.sockets.close()
 	return h.gateway.Close()
 }

@@ -1,24 +1,34 @@
 package rest
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	mcc "github.com/staex-mcc/mcc"
 )
 
-const (
-	// keepAlive is how often a silent watch sends a comment, so that proxies
-	// keep it open and a client that has gone is noticed.
-	keepAlive = 15 * time.Second
-	// watchWrite bounds one write to a client that does not read.
-	watchWrite = 30 * time.Second
-	// eventStreamType is the media type of server-sent events.
-	eventStreamType = "text/event-stream"
-)
+func (h *Handler) registerWatch() {
+	h.handleRaw(rawRoute{
+		op: huma.Operation{
+			OperationID: "watchDiscovery", Method: http.MethodGet, Path: apiPrefix + "/discovery/{name}/watch", Tags: []string{"discovery"},
+			Summary: "Watch who offers a service",
+			Description: "Server-sent events added, updated and removed, with a Provider as data, starting with an added for each " +
+				"that is there. A client that presents Last-Event-ID goes on from there; when that is too long ago, a reset event " +
+				"voids what it knew and everything follows anew. A closed event carries the Problem that ended the watch.",
+			Parameters: []*huma.Param{
+				textParam("name", "path", "The service, with or without a consortium", "files"),
+				textParam("Last-Event-ID", "header", "Id of the last event received", ""),
+			},
+		},
+		answers: func(doc *huma.OpenAPI) map[string]*huma.Response {
+			return h.responses(doc, http.StatusOK, "Events", eventStreamType, &huma.Schema{Type: "string"},
+				http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
+		},
+		serve: h.watch,
+	})
+}
 
 // watch serves GET /api/v1/discovery/{name}/watch as server-sent events (HTML
 // standard 9.2): added, updated and removed with a Provider each. Every event
@@ -37,26 +47,22 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.watches.leave(f)
-	hd := w.Header()
-	hd.Set("Content-Type", eventStreamType)
-	hd.Set("Cache-Control", "no-store")
-	hd.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	s := &feedStream{openEventStream(w), f}
 	if r.Method == http.MethodHead {
 		return
 	}
-	s := &eventStream{w: w, rc: http.NewResponseController(w), feed: f}
-	defer s.rc.SetWriteDeadline(time.Time{})
+	defer s.close()
 	h.stream(s, r)
 }
 
 // stream writes until the client goes, the feed ends or the handler closes.
-func (h *Handler) stream(s *eventStream, r *http.Request) {
+func (h *Handler) stream(s *feedStream, r *http.Request) {
 	last := r.Header.Get("Last-Event-ID")
 	seq, known := s.feed.position(last)
 	resume := last != ""
 	ticker := time.NewTicker(keepAlive)
 	defer ticker.Stop()
-	s.buf.WriteString(": watching\nretry: 1000\n\n")
+	s.begin("watching")
 	for {
 		b := s.feed.since(seq, known)
 		if b.whole && resume {
@@ -73,23 +79,21 @@ func (h *Handler) stream(s *eventStream, r *http.Request) {
 		select {
 		case <-b.more:
 		case <-ticker.C:
-			s.buf.WriteString(": keep-alive\n\n")
+			s.keepAlive()
 		case <-r.Context().Done():
 			return
 		}
 	}
 }
 
-// eventStream writes events in batches.
-type eventStream struct {
-	w    http.ResponseWriter
-	rc   *http.ResponseController
+// feedStream tells a client what a feed has.
+type feedStream struct {
+	*eventStream
 	feed *feed
-	buf  bytes.Buffer
 }
 
 // add appends a batch. A whole one voids what the reader knew, if anything.
-func (s *eventStream) add(b batch, reader bool) {
+func (s *feedStream) add(b batch, reader bool) {
 	if b.whole && reader {
 		s.event("reset", s.feed.eventID(b.seq, len(b.changes) > 0), struct{}{})
 	}
@@ -102,29 +106,6 @@ func (s *eventStream) add(b batch, reader bool) {
 	}
 }
 
-func (s *eventStream) change(id string, c mcc.Change) {
+func (s *feedStream) change(id string, c mcc.Change) {
 	s.event(string(c.Kind), id, providerJSON(c.Provider))
-}
-
-// event appends one event; JSON has no line breaks.
-func (s *eventStream) event(kind, id string, data any) {
-	text, err := json.Marshal(data)
-	if err != nil { // BUG: our own types always marshal
-		panic("rest: marshal event: " + err.Error())
-	}
-	if id != "" {
-		fmt.Fprintf(&s.buf, "id: %s\n", id)
-	}
-	fmt.Fprintf(&s.buf, "event: %s\ndata: %s\n\n", kind, text)
-}
-
-func (s *eventStream) flush() error {
-	if s.buf.Len() > 0 {
-		_ = s.rc.SetWriteDeadline(time.Now().Add(watchWrite)) // not every server has them
-		if _, err := s.w.Write(s.buf.Bytes()); err != nil {
-			return err
-		}
-		s.buf.Reset()
-	}
-	return s.rc.Flush()
 }

@@ -154,6 +154,7 @@ func TestWatchRefused(t *testing.T) {
 	for _, name := range []string{"a%20b", "a%0Ab", ".a", strings.Repeat("a", 254)} {
 		wantProblem(t, do(t, h, "GET /api/v1/discovery/"+name+"/watch", ""), 422, "invalid")
 	}
+	wantProblem(t, do(t, h, "GET /api/v1/discovery/files/watch?tag=blue", ""), 422, "invalid")
 	if w := do(t, h, "HEAD /api/v1/discovery/files/watch", ""); w.Code != 200 || w.Body.Len() != 0 {
 		t.Errorf("HEAD: %d", w.Code)
 	}

@@ -40,10 +40,12 @@ type settings struct {
 
 	newCert, force, version bool
 
+	keepBlobs bool
+
 	// Accepted by the contract; their layers come with later versions.
-	keepBlobs, mdns, relay, small bool
-	socks5, dns, blobQuota        string
-	freshRevocation               time.Duration
+	mdns, relay, small     bool
+	socks5, dns, blobQuota string
+	freshRevocation        time.Duration
 }
 
 // withoutEffect are the flags whose layer this version does not have: setting
@@ -86,9 +88,9 @@ func addNodeFlags(f *pflag.FlagSet, s *settings) {
 	f.StringVar(&s.httpKey, "http-key", "", "TLS key `file` of the REST API")
 	f.StringSliceVar(&s.httpAllowHost, "http-allow-host", nil, "extra Host names `list` the REST API accepts")
 	f.BoolVar(&s.httpInsecure, "http-insecure", false, "serve REST off loopback without token and TLS: the network is trusted")
-	f.StringVar(&s.dataFolder, "data-folder", "./.mcc/", "`dir` of binary data, records and identity")
+	f.StringVar(&s.dataFolder, "data-folder", "./.mcc/", "`dir` of BLOBs (in blobs/), records and identity")
 	f.StringVar(&s.configFile, "config", "", "YAML configuration `file`")
-	f.BoolVar(&s.keepBlobs, "keep-blobs", true, "announce this node as a seeder after fetching a BLOB")
+	f.BoolVar(&s.keepBlobs, "keep-blobs", true, "keep a BLOB that was fetched and announce this node as a seeder")
 	f.IntVar(&s.alpha, "dht-alpha", 3, "lookup concurrency, 1 to 64")
 	f.BoolVar(&s.monitoring, "enable-monitoring", false, "Prometheus metrics at /metrics")
 	f.IntVar(&s.cpuProfile, "cpu-profile", 0, "write a CPU profile every `N` seconds, 0 = off")

@@ -153,7 +153,7 @@ func warnWithoutEffect(flags *pflag.FlagSet, log *zap.Logger) {
 func (s *settings) options(log *zap.Logger) (mcc.Options, error) {
 	opts := mcc.Options{
 		Listen: s.listen, ListenTCP: s.listenTCP, DataFolder: s.dataFolder, Label: s.label, Boot: s.boot,
-		Alpha: s.alpha, WaitForService: s.waitForService, DrainTimeout: s.drainTimeout, Logger: log,
+		Alpha: s.alpha, ForgetBlobs: !s.keepBlobs, WaitForService: s.waitForService, DrainTimeout: s.drainTimeout, Logger: log,
 	}
 	if err := s.loadTrust(&opts); err != nil {
 		return mcc.Options{}, err

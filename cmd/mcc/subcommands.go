@@ -4,73 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
-
-// nodeCommands talk to a running node.
-func nodeCommands(io streams) []*cobra.Command {
-	return []*cobra.Command{
-		newStatusCommand(io), newPeersCommand(io), newServicesCommand(io), newLookupCommand(io),
-		newRegisterCommand(io), newUnregisterCommand(io),
-	}
-}
-
-// apiCommand is a subcommand that asks the API once: it adds the common flags,
-// makes the client and bounds the time.
-func apiCommand(cmd *cobra.Command, run func(ctx context.Context, c *apiClient, args []string) ([]byte, func(io.Writer), error), out streams) *cobra.Command {
-	flags := &apiFlags{}
-	cmd.GroupID = "node"
-	addAPIFlags(cmd, flags)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := flags.client()
-		if err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), flags.timeout)
-		defer cancel()
-		raw, text, err := run(ctx, client, args)
-		if err != nil {
-			return err
-		}
-		if flags.json {
-			if len(raw) > 0 {
-				fmt.Fprintf(out.out, "%s\n", trimNewline(raw))
-			}
-			return nil
-		}
-		text(out.out)
-		return nil
-	}
-	return cmd
-}
-
-func trimNewline(b []byte) []byte {
-	for len(b) > 0 && b[len(b)-1] == '\n' {
-		b = b[:len(b)-1]
-	}
-	return b
-}
-
-// exactArgs wants n arguments and says which are missing.
-func exactArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
-			return usage(cmd.CommandPath()+" -help tells more", "usage: %s", cmd.UseLine())
-		}
-		return nil
-	}
-}
-
-// table prints rows in columns.
-func table(w io.Writer, head string, rows func(add func(format string, args ...any))) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, head)
-	rows(func(format string, args ...any) { fmt.Fprintf(t, format+"\n", args...) })
-	t.Flush()
-}
 
 func newStatusCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{Use: "status", Short: "show the running node", Args: exactArgs(0)}
@@ -150,7 +86,7 @@ func newLookupCommand(std streams) *cobra.Command {
 				RTT                     float64 `json:"rtt_ms"`
 			}
 		}
-		raw, err := c.do(ctx, "GET", "/api/v1/discovery/"+url.PathEscape(args[0]), nil, &found)
+		raw, err := c.do(ctx, "GET", "/api/v1/discovery/"+segment(args[0]), nil, &found)
 		return raw, func(w io.Writer) {
 			table(w, "NODE\tLABEL\tCONSORTIUM\tTAGS\tHEALTHY\tRTT", func(add func(string, ...any)) {
 				for _, p := range found.Providers {
@@ -188,15 +124,7 @@ func newRegisterCommand(std streams) *cobra.Command {
 func newUnregisterCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{Use: "unregister NAME", Short: "withdraw a service", Args: exactArgs(1)}
 	return apiCommand(cmd, func(ctx context.Context, c *apiClient, args []string) ([]byte, func(io.Writer), error) {
-		raw, err := c.do(ctx, "DELETE", "/api/v1/services/"+url.PathEscape(args[0]), nil, nil)
+		raw, err := c.do(ctx, "DELETE", "/api/v1/services/"+segment(args[0]), nil, nil)
 		return raw, func(w io.Writer) { fmt.Fprintf(w, "unregistered %s\n", args[0]) }, err
 	}, std)
-}
-
-// orDash keeps empty columns visible.
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

@@ -1,8 +1,9 @@
 // Command demo shows a small mesh at work: three nodes with certificates of one
 // CA, a fourth of a foreign CA that gets nothing, an HTTP file server and a TCP
-// echo reached by name through the third node, and a provider that stops while
-// another takes over. Every step is checked; the first that fails ends the demo
-// with exit code 1.
+// echo reached by name through the third node, a record, a DID document and a
+// BLOB read on another node than they were put on, and a provider that stops
+// while others take over. Every step is checked; the first that fails ends the
+// demo with exit code 1.
 package main
 
 import (
@@ -37,6 +38,7 @@ type demo struct {
 	echo, filesA, filesB string // addresses of the local services
 	first, second, third *process
 	foreign              *process
+	stored               stored
 }
 
 // step runs one part of the demo and prints it with its time.
@@ -75,7 +77,12 @@ func run(ctx context.Context, mcc string, keep bool) (err error) {
 		{"fetch it by Host name on the same connection as the API", d.fetchByHost},
 		{"talk to the echo through the third node's local port", d.talkToEcho},
 		{"start a fourth node with a foreign CA: it is refused", d.startForeign},
-		{"stop the first node: files fail over to the second", d.failOver},
+		{"put a record on the second node, read it on the third", d.shareRecord},
+		{"put a DID document there too, resolve it on the third", d.shareDID},
+		{"put a BLOB of 100 MB on the second node", d.putBlob},
+		{"read it on the third node", d.readBlobOnThird},
+		{"stop the second node: files fail over to the first", d.failOver},
+		{"read the BLOB on the first node: the third has it", d.readBlobOnFirst},
 	} {
 		if err := d.step(s.what, func() (string, error) { return s.do(ctx) }); err != nil {
 			return err
@@ -91,11 +98,17 @@ func run(ctx context.Context, mcc string, keep bool) (err error) {
 
 func (d *demo) showURLs() {
 	fmt.Println("\nThe mesh keeps running until you press Ctrl-C:")
-	for _, p := range []*process{d.second, d.third} {
+	for _, p := range []*process{d.first, d.third} {
 		fmt.Printf("  %-7s %s   API %s/swagger/\n", p.name, p.url, p.url)
 	}
-	fmt.Printf("  files   %s/api/v1/forward/files/hello.txt\n", d.third.url)
-	fmt.Println("The first node has been stopped, and the foreign one keeps knocking in vain.")
+	api := d.third.url + "/api/v1"
+	fmt.Printf("  files   curl %s/forward/files/hello.txt\n", api)
+	fmt.Printf("  record  curl -i %s/records/%s/state\n", api, d.second.id)
+	fmt.Printf("  DID     curl %s/dids/%s\n", api, d.did())
+	fmt.Printf("          curl %s/1.0/identifiers/%s\n", d.third.url, d.did())
+	fmt.Printf("  BLOB    curl -o demo.bin %s/blobs/%s\n", api, d.stored.blob)
+	fmt.Printf("          curl %s/blobs/%s/seeders\n", api, d.stored.blob)
+	fmt.Println("The second node has been stopped, and the foreign one keeps knocking in vain.")
 }
 
 func (d *demo) stopAll() {

@@ -28,7 +28,7 @@ func (d *demo) makeCertificates(context.Context) (string, error) {
 			return "", err
 		}
 		if _, err := d.tool("ca", "sign", d.path(authority), d.path(name, "node.csr"),
-			"-perm", "route", "-perm", "store", "-perm", "call:*", "-perm", "register:*",
+			"-perm", "route", "-perm", "store", "-perm", "blob", "-perm", "call:*", "-perm", "register:*",
 			"-days", "1", "-out", d.path(name, "signed.crt")); err != nil {
 			return "", err
 		}
@@ -235,12 +235,12 @@ func (d *demo) awaitRefusal(ctx context.Context) error {
 }
 
 func (d *demo) failOver(ctx context.Context) (string, error) {
-	if err := d.first.stop(ctx); err != nil {
+	if err := d.second.stop(ctx); err != nil {
 		return "", err
 	}
 	body, err := get(ctx, http.DefaultClient, d.third.url+"/api/v1/forward/files/hello.txt", "")
-	if err == nil && !strings.Contains(body, "second") {
-		err = fmt.Errorf("answer %q is not the second provider's", body)
+	if err == nil && !strings.Contains(body, "first") {
+		err = fmt.Errorf("answer %q is not the first provider's", body)
 	}
 	return fmt.Sprintf("%q", strings.TrimSpace(body)), err
 }

@@ -1,0 +1,234 @@
+package client
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	mcc "github.com/staex-mcc/mcc"
+	"github.com/staex-mcc/mcc/identity"
+)
+
+// blob is one as the API says it.
+type blob struct {
+	ID    mcc.Hash  `json:"id"`
+	Size  int64     `json:"size"`
+	Name  string    `json:"name"`
+	Added time.Time `json:"added"`
+}
+
+func (b blob) public() mcc.BlobInfo {
+	return mcc.BlobInfo{ID: b.ID, Size: b.Size, Name: b.Name, Local: true, Added: b.Added}
+}
+
+// PutBlob implements mcc.Blobs. The content is sent while r is read; nothing of
+// it is kept in memory. The hash is the node's.
+func (c *Client) PutBlob(ctx context.Context, r io.Reader, o mcc.BlobOptions) (mcc.BlobInfo, error) {
+	ctx, cancel, err := c.alive(ctx)
+	if err != nil {
+		return mcc.BlobInfo{}, err
+	}
+	defer cancel()
+	to := path("blobs")
+	if o.Name != "" {
+		to += "?name=" + url.QueryEscape(o.Name)
+	}
+	body := &source{r: r}
+	defer body.end(ctx)
+	req, err := c.newRequest(ctx, http.MethodPost, to, body)
+	if err != nil {
+		return mcc.BlobInfo{}, err
+	}
+	req.Header.Set("Content-Type", "application/octet-stream")
+	resp, err := c.send(req)
+	if failed := body.failure(); failed != nil {
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		return mcc.BlobInfo{}, fmt.Errorf("put BLOB: %w", failed)
+	}
+	if err != nil {
+		return mcc.BlobInfo{}, err
+	}
+	defer resp.Body.Close()
+	var out blob
+	if err := c.decode(ctx, resp, &out); err != nil {
+		return mcc.BlobInfo{}, err
+	}
+	return c.withAge(ctx, out.public())
+}
+
+// withAge adds since when the node has a BLOB, which only its list tells.
+func (c *Client) withAge(ctx context.Context, info mcc.BlobInfo) (mcc.BlobInfo, error) {
+	listed, ok, err := c.listed(ctx, info.ID)
+	if ok {
+		info = listed
+	}
+	return info, err
+}
+
+// source is a body that keeps its error and is not read after its end.
+type source struct {
+	mu     sync.Mutex // held while r is read
+	r      io.Reader
+	over   bool
+	failed error
+}
+
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.failed = err
+	}
+	return n, err
+}
+
+// Close implements io.Closer; what is below is the caller's to close.
+func (s *source) Close() error { return nil }
+
+// failure is the reader's error, if it has come to that. A reader that is stuck
+// has none.
+func (s *source) failure() error {
+	if !s.mu.TryLock() {
+		return nil
+	}
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// end waits until r is not read any more, unless ctx has ended: a caller who
+// gives up on a reader that is stuck must not be stuck with it.
+func (s *source) end(ctx context.Context) {
+	if ctx.Err() == nil {
+		s.mu.Lock()
+	} else if !s.mu.TryLock() {
+		return
+	}
+	s.over = true
+	s.mu.Unlock()
+}
+
+// StatBlob implements mcc.Blobs.
+func (c *Client) StatBlob(ctx context.Context, id mcc.Hash) (mcc.BlobInfo, error) {
+	if info, ok, err := c.listed(ctx, id); ok || err != nil {
+		return info, err
+	}
+	ctx, cancel, err := c.alive(ctx)
+	if err != nil {
+		return mcc.BlobInfo{}, err
+	}
+	defer cancel()
+	r, err := c.newRequest(ctx, http.MethodHead, path("blobs", id.String()), nil)
+	if err != nil {
+		return mcc.BlobInfo{}, err
+	}
+	resp, err := c.send(r)
+	if err != nil {
+		return mcc.BlobInfo{}, headError(err)
+	}
+	defer resp.Body.Close()
+	if resp.ContentLength < 0 {
+		return mcc.BlobInfo{}, fmt.Errorf("BLOB %s: the answer of %s has no length", id, c.base)
+	}
+	return mcc.BlobInfo{ID: id, Size: resp.ContentLength}, nil
+}
+
+// headError gives a refusal without a body the code that its status stands for.
+func headError(err error) error {
+	refused, ok := errors.AsType[*Error](err)
+	if !ok || refused.Code != "" {
+		return err
+	}
+	refused.Code = map[int]string{
+		http.StatusNotFound: "not-found", http.StatusBadGateway: "unreachable", http.StatusGatewayTimeout: "deadline",
+		http.StatusServiceUnavailable: "busy", http.StatusForbidden: "denied", http.StatusUnauthorized: "unauthorized",
+		http.StatusInternalServerError: "damaged", http.StatusUnprocessableEntity: "invalid",
+	}[refused.Status]
+	return refused
+}
+
+// listed finds a BLOB among those of the node: the first of the page that begins
+// behind the id before.
+func (c *Client) listed(ctx context.Context, id mcc.Hash) (info mcc.BlobInfo, ok bool, err error) {
+	part, _, err := c.blobPage(ctx, before(id), 1)
+	if err != nil || len(part) == 0 || part[0].ID != id {
+		return mcc.BlobInfo{}, false, err
+	}
+	return part[0], true, nil
+}
+
+// before is the cursor just in front of an id.
+func before(id mcc.Hash) string {
+	for i := len(id) - 1; i >= 0; i-- {
+		id[i]--
+		if id[i] != 0xff {
+			return hex.EncodeToString(id[:])
+		}
+	}
+	return ""
+}
+
+func (c *Client) blobPage(ctx context.Context, cursor string, limit int) (part []mcc.BlobInfo, next string, err error) {
+	var out struct {
+		Blobs []blob
+		Next  string
+	}
+	query := "?limit=" + strconv.Itoa(limit) + "&cursor=" + url.QueryEscape(cursor)
+	err = c.call(ctx, "GET", path("blobs")+query, nil, &out)
+	return convert(out.Blobs, blob.public), out.Next, err
+}
+
+// DeleteBlob implements mcc.Blobs.
+func (c *Client) DeleteBlob(ctx context.Context, id mcc.Hash) error {
+	return c.call(ctx, "DELETE", path("blobs", id.String()), nil, nil)
+}
+
+// ListBlobs implements mcc.Blobs.
+func (c *Client) ListBlobs(ctx context.Context) iter.Seq2[mcc.BlobInfo, error] {
+	return func(yield func(mcc.BlobInfo, error) bool) {
+		cursor := ""
+		for {
+			part, next, err := c.blobPage(ctx, cursor, pageSize)
+			if err != nil {
+				yield(mcc.BlobInfo{}, err)
+				return
+			}
+			for _, info := range part {
+				if !yield(info, nil) {
+					return
+				}
+			}
+			if next == "" {
+				return
+			}
+			cursor = next
+		}
+	}
+}
+
+// Seeders implements mcc.Blobs.
+func (c *Client) Seeders(ctx context.Context, id mcc.Hash) ([]mcc.Seeder, error) {
+	type seeder struct {
+		Node  identity.ID
+		Label string
+	}
+	var out struct{ Seeders []seeder }
+	if err := c.call(ctx, "GET", path("blobs", id.String(), "seeders"), nil, &out); err != nil {
+		return nil, err
+	}
+	return convert(out.Seeders, func(s seeder) mcc.Seeder { return mcc.Seeder(s) }), nil
+}
