@@ -121,6 +121,9 @@ func (n *Node) startHealth(ctx context.Context, o *offer) {
 
 // Unregister implements Services.
 func (n *Node) Unregister(ctx context.Context, name string) error {
+	if err := n.alive(); err != nil {
+		return err
+	}
 	o := n.offers.remove(name, nil)
 	if o == nil {
 		return fmt.Errorf("service %q: %w", name, ErrNotFound)

@@ -163,6 +163,7 @@ func testClosed(t *testing.T, a, b Member) {
 	ctx := t.Context()
 	for what, do := range map[string]func() error{
 		"Register":   func() error { return a.Mesh.Register(ctx, mcc.Service{Name: "x", Address: "tcp://127.0.0.1:1"}) },
+		"Unregister": func() error { return a.Mesh.Unregister(ctx, "x") },
 		"Providers":  func() error { _, err := a.Mesh.Providers(ctx, "x"); return err },
 		"DialNode":   func() error { return closed(a.Mesh.DialNode(ctx, b.ID.String(), "x")) },
 		"Listen":     func() error { return closed(a.Mesh.Listen(ctx, "x")) },

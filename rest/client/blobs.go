@@ -48,6 +48,9 @@ func (c *Client) PutBlob(ctx context.Context, r io.Reader, o mcc.BlobOptions) (m
 		return mcc.BlobInfo{}, err
 	}
 	req.Header.Set("Content-Type", "application/octet-stream")
+	// A refusal that came while the content is on its way would be lost with the
+	// connection.
+	req.Header.Set("Expect", "100-continue")
 	resp, err := c.send(req)
 	if failed := body.failure(); failed != nil {
 		if err == nil {

@@ -101,6 +101,7 @@ func newTransport(socket string, config *tls.Config) *http.Transport {
 	t := &http.Transport{
 		DialContext: dialer.DialContext, TLSClientConfig: config, TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second, Proxy: http.ProxyFromEnvironment,
+		ExpectContinueTimeout: time.Second,
 		// Contents are taken as they are, and WebSockets need HTTP/1.1.
 		DisableCompression: true, TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
