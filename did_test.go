@@ -88,8 +88,11 @@ func TestDIDRules(t *testing.T) {
 			did  string
 			want error
 		}{
-			{didOf(node), nil}, {other.ID().DID(), nil},
-			{"did:web:example.org", mcc.ErrUnsupported}, {"did:mcc:nobody", mcc.ErrInvalid}, {"nonsense", mcc.ErrInvalid},
+			{didOf(node), nil},
+			{other.ID().DID(), nil},
+			{"did:web:example.org", mcc.ErrUnsupported},
+			{"did:mcc:nobody", mcc.ErrInvalid},
+			{"nonsense", mcc.ErrInvalid},
 			{"did:mcc:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK", mcc.ErrNotFound},
 		}
 		for _, r := range resolves {

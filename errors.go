@@ -1,13 +1,13 @@
 package mcc
 
 import (
+	"errors"
+	"net"
+
 	"github.com/staex-mcc/mcc/dht"
 	"github.com/staex-mcc/mcc/identity/did"
 	"github.com/staex-mcc/mcc/store/blob"
 	"github.com/staex-mcc/mcc/store/swarm"
-
-	"errors"
-	"net"
 )
 
 // Conditions of every Mesh, for errors.Is.

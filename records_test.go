@@ -15,9 +15,6 @@ import (
 	"github.com/staex-mcc/mcc/store/memory"
 )
 
-// seq is for RecordOptions.IfSeq.
-func seq(n uint64) *uint64 { return &n }
-
 func TestRecordVersionsFollowEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mesh := mcctest.Start(t, 4)
@@ -28,12 +25,12 @@ func TestRecordVersionsFollowEachOther(t *testing.T) {
 			seq   uint64
 			err   error
 		}{
-			{"early", mcc.RecordOptions{IfSeq: seq(1)}, 0, mcc.ErrConflict},
-			{"one", mcc.RecordOptions{IfSeq: seq(0)}, 1, nil},
-			{"again", mcc.RecordOptions{IfSeq: seq(0)}, 1, mcc.ErrConflict},
+			{"early", mcc.RecordOptions{IfSeq: new(uint64(1))}, 0, mcc.ErrConflict},
+			{"one", mcc.RecordOptions{IfSeq: new(uint64(0))}, 1, nil},
+			{"again", mcc.RecordOptions{IfSeq: new(uint64(0))}, 1, mcc.ErrConflict},
 			{"two", mcc.RecordOptions{}, 2, nil},
-			{"stale", mcc.RecordOptions{IfSeq: seq(1)}, 2, mcc.ErrConflict},
-			{strings.Repeat("3", mcc.MaxValue), mcc.RecordOptions{IfSeq: seq(2)}, 3, nil},
+			{"stale", mcc.RecordOptions{IfSeq: new(uint64(1))}, 2, mcc.ErrConflict},
+			{strings.Repeat("3", mcc.MaxValue), mcc.RecordOptions{IfSeq: new(uint64(2))}, 3, nil},
 			{strings.Repeat("4", mcc.MaxValue+1), mcc.RecordOptions{}, 3, mcc.ErrTooLarge},
 			{"four", mcc.RecordOptions{TTL: time.Hour}, 4, nil},
 			{"five", mcc.RecordOptions{TTL: 49 * time.Hour}, 4, mcc.ErrInvalid},
@@ -112,7 +109,7 @@ func count(ctx context.Context, node *mcc.Node, rounds int) error {
 		}
 		n := 0
 		_, _ = fmt.Sscan(string(r.Value), &n)
-		_, err = node.PutRecord(ctx, "count", []byte(fmt.Sprint(n+1)), mcc.RecordOptions{IfSeq: &r.Seq})
+		_, err = node.PutRecord(ctx, "count", fmt.Append(nil, n+1), mcc.RecordOptions{IfSeq: &r.Seq})
 		if err == nil {
 			done++
 		} else if !errors.Is(err, mcc.ErrConflict) {
