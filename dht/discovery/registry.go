@@ -3,11 +3,9 @@ package discovery
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,22 +39,14 @@ type Config struct {
 type Registry struct {
 	cfg Config
 	*placer
+	*life
 
-	// ctx ends when Close begins; work counts all that runs under it.
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
 	// wake has one slot: somebody put a key into dirty.
 	wake chan struct{}
-	// done is closed when Close is through; closeErr is set before.
-	done     chan struct{}
-	closeErr error
 
 	dropped atomic.Uint64
 
-	mu     sync.Mutex
-	closed bool
-	// offers are the leases this node should hold, by their key.
+	// Guarded by mu: offers are the leases this node should hold, by their key.
 	offers map[dht.Key]*offer
 	// dirty are keys whose lease, or withdrawal, is to be placed as soon as
 	// possible. There is one for each offer and each given up meanwhile.
@@ -69,14 +59,11 @@ type offer struct{ entry Entry }
 // New starts a Registry that offers nothing yet.
 func New(cfg Config) *Registry {
 	cfg.Poll = cmp.Or(cfg.Poll, DefaultPoll)
-	ctx, cancel := context.WithCancel(context.Background())
 	r := &Registry{
 		cfg:    cfg,
 		placer: newPlacer(cfg.DHT, cfg.Identity, cfg.Store, sequenceKey, cfg.Logger),
-		ctx:    ctx,
-		cancel: cancel,
+		life:   newLife(),
 		wake:   make(chan struct{}, 1),
-		done:   make(chan struct{}),
 		offers: make(map[dht.Key]*offer),
 		dirty:  make(map[dht.Key]struct{}),
 	}
@@ -240,39 +227,5 @@ func (r *Registry) Stats() Stats {
 // themselves, and the error says how many. It is idempotent: a later call waits
 // for the first and returns its error.
 func (r *Registry) Close(ctx context.Context) error {
-	r.mu.Lock()
-	first := !r.closed
-	r.closed = true
-	r.mu.Unlock()
-	if !first {
-		<-r.done
-		return r.closeErr
-	}
-	r.cancel()
-	r.work.Wait()
-	r.closeErr = r.withdrawAll(ctx)
-	close(r.done)
-	return r.closeErr
-}
-
-// begin makes a call part of what Close waits for. The returned context ends
-// with ctx and with Close.
-func (r *Registry) begin(ctx context.Context) (_ context.Context, end func(), err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return nil, nil, ErrClosed
-	}
-	r.work.Add(1)
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(r.ctx, cancel)
-	return ctx, func() { stop(); cancel(); r.work.Done() }, nil
-}
-
-// reason names Close where it is what ended a call.
-func (r *Registry) reason(err error) error {
-	if r.ctx.Err() != nil || errors.Is(err, dht.ErrClosed) {
-		return ErrClosed
-	}
-	return err
+	return r.end(func() error { return r.withdrawAll(ctx) })
 }

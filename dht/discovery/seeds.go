@@ -2,11 +2,9 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,22 +48,14 @@ type SeedsConfig struct {
 // are spread evenly over SeedRenewEvery.
 type Seeds struct {
 	*placer
+	*life
 
-	// ctx ends when Close begins; work counts all that runs under it.
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
 	// wake has one slot: there is something new to place.
 	wake chan struct{}
-	// done is closed when Close is through; closeErr is set before.
-	done     chan struct{}
-	closeErr error
 
 	dropped, refused atomic.Uint64
 
-	mu       sync.Mutex
-	closed   bool
-	schedule schedule
+	schedule schedule // guarded by mu
 }
 
 // Seeder is a node that holds a BLOB, as its lease says.
@@ -91,13 +81,10 @@ type SeedsStats struct {
 
 // NewSeeds starts Seeds that announce nothing yet.
 func NewSeeds(cfg SeedsConfig) *Seeds {
-	ctx, cancel := context.WithCancel(context.Background())
 	s := &Seeds{
 		placer:   newPlacer(cfg.DHT, cfg.Identity, cfg.Store, seedsSequenceKey, cfg.Logger),
-		ctx:      ctx,
-		cancel:   cancel,
+		life:     newLife(),
 		wake:     make(chan struct{}, 1),
-		done:     make(chan struct{}),
 		schedule: newSchedule(cfg.Identity.ID(), time.Now()),
 	}
 	s.work.Go(s.run)
@@ -237,39 +224,5 @@ func (s *Seeds) Stats() SeedsStats {
 // many. It is idempotent: a later call waits for the first and returns its
 // error.
 func (s *Seeds) Close(ctx context.Context) error {
-	s.mu.Lock()
-	first := !s.closed
-	s.closed = true
-	s.mu.Unlock()
-	if !first {
-		<-s.done
-		return s.closeErr
-	}
-	s.cancel()
-	s.work.Wait()
-	s.closeErr = s.withdrawAll(ctx)
-	close(s.done)
-	return s.closeErr
-}
-
-// begin makes a call part of what Close waits for. The returned context ends
-// with ctx and with Close.
-func (s *Seeds) begin(ctx context.Context) (_ context.Context, end func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, nil, ErrClosed
-	}
-	s.work.Add(1)
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.ctx, cancel)
-	return ctx, func() { stop(); cancel(); s.work.Done() }, nil
-}
-
-// reason names Close where it is what ended a call.
-func (s *Seeds) reason(err error) error {
-	if s.ctx.Err() != nil || errors.Is(err, dht.ErrClosed) {
-		return ErrClosed
-	}
-	return err
+	return s.end(func() error { return s.withdrawAll(ctx) })
 }
