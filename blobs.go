@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -35,16 +34,13 @@ type blobShelf struct {
 	// temporary is a folder to be removed with the node, of one that keeps
 	// nothing.
 	temporary string
-
-	mu      sync.Mutex
-	serving map[identity.ID]int // streams being served
-	total   int
-	refused uint64
+	// serving has a seat for each stream being served.
+	serving *seats
 }
 
 // openBlobs opens the store and the way to other seeders.
 func (n *Node) openBlobs(opts Options) error {
-	shelf := &blobShelf{serving: make(map[identity.ID]int)}
+	shelf := &blobShelf{serving: newSeats(maxBlobStreams, maxPeerBlobStreams)}
 	folder := filepath.Join(opts.DataFolder, BlobFolder)
 	if opts.DataFolder == "" {
 		var err error

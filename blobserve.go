@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/staex-mcc/mcc/identity"
 	"github.com/staex-mcc/mcc/store/blob"
 	"github.com/staex-mcc/mcc/store/swarm"
 	"github.com/staex-mcc/mcc/transport"
@@ -53,12 +52,12 @@ func (n *Node) serveBlob(a arrival) {
 		n.refuse(a, transport.ReasonDenied, "your certificate lacks blob")
 		return
 	}
-	done, ok := n.blobs.admit(a.Peer().ID)
+	leave, ok := n.blobs.serving.take(a.Peer().ID)
 	if !ok {
 		n.refuse(a, transport.ReasonBusy, "too many streams")
 		return
 	}
-	defer done()
+	defer leave()
 	if _, err := n.blobs.store.Stat(id); err != nil {
 		// No event: a seeder that deleted a BLOB is asked for it until its lease
 		// is gone.
@@ -74,33 +73,11 @@ func (n *Node) serveBlob(a arrival) {
 	}
 }
 
-// admit counts a stream of a peer, if there is room for it.
-func (b *blobShelf) admit(peer identity.ID) (done func(), ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.total >= maxBlobStreams || b.serving[peer] >= maxPeerBlobStreams {
-		b.refused++
-		return nil, false
-	}
-	b.total++
-	b.serving[peer]++
-	return func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.total--
-		if b.serving[peer]--; b.serving[peer] == 0 {
-			delete(b.serving, peer)
-		}
-	}, true
-}
-
 // count adds the gauges and counters of BLOBs.
 func (b *blobShelf) count(s *Stats) {
 	kept, moved, announced := b.store.Stats(), b.swarm.Stats(), b.seeds.Stats()
 	s.Blobs, s.BlobBytes = kept.Blobs, kept.Bytes
-	b.mu.Lock()
-	s.Counters["blob_streams_refused"] = b.refused
-	b.mu.Unlock()
+	s.Counters["blob_streams_refused"] = b.serving.refusals()
 	s.Counters["blob_fetched"] = moved.Completed
 	s.Counters["blob_fetches_failed"] = moved.Failed
 	s.Counters["blob_fetches_refused"] = moved.Refused

@@ -3,6 +3,7 @@ package mcc
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -20,18 +21,23 @@ import (
 const longHeader = 4
 
 const (
-	// longWait bounds a long message and its answer.
+	// longWait bounds a long message and its answer, longRead the reading of a
+	// peer's.
 	longWait = 10 * time.Second
-	// maxLongCalls bounds those of peers that are served at a time; past it
-	// peers hear that the node is busy.
-	maxLongCalls = 32
+	longRead = 3 * time.Second
+	// maxLongCalls bounds those of peers that are served at a time, and
+	// maxPeerLongCalls those of one peer; past them peers hear that the node is
+	// busy, and ask again once after busyPause.
+	maxLongCalls     = 128
+	maxPeerLongCalls = 8
+	busyPause        = 200 * time.Millisecond
 )
 
 // sendLong carries a message that does not fit a call.
 func (d *dhtNet) sendLong(ctx context.Context, to dht.Contact, message []byte) (dht.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, longWait)
 	defer cancel()
-	stream, err := d.transport.Dial(ctx, transport.Contact(to), transport.Open{Protocol: protocolDHT})
+	stream, err := d.dialLong(ctx, to)
 	if err != nil {
 		return dht.Reply{}, err
 	}
@@ -45,6 +51,21 @@ func (d *dhtNet) sendLong(ctx context.Context, to dht.Contact, message []byte) (
 		return dht.Reply{}, err
 	}
 	return dht.Reply{From: to, Peer: stream.Peer(), Data: answer}, nil
+}
+
+// dialLong opens a stream to a node, which may be busy for a moment.
+func (d *dhtNet) dialLong(ctx context.Context, to dht.Contact) (transport.Stream, error) {
+	open := transport.Open{Protocol: protocolDHT}
+	stream, err := d.transport.Dial(ctx, transport.Contact(to), open)
+	if refused, ok := errors.AsType[*transport.RefusedError](err); !ok || refused.Reason != transport.ReasonBusy {
+		return stream, err
+	}
+	select {
+	case <-time.After(busyPause):
+		return d.transport.Dial(ctx, transport.Contact(to), open)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func writeLong(w io.Writer, message []byte) error {
@@ -68,14 +89,16 @@ func readLong(r io.Reader) ([]byte, error) {
 
 // serveLongCall answers one long message of a peer.
 func (n *Node) serveLongCall(a arrival) {
-	select {
-	case n.longCalls <- struct{}{}:
-		defer func() { <-n.longCalls }()
-	default:
-		n.longRefused.Add(1)
+	if len(a.Peer().Permissions) == 0 {
+		n.refuse(a, transport.ReasonDenied, "your certificate permits nothing")
+		return
+	}
+	leave, ok := n.longCalls.take(a.Peer().ID)
+	if !ok {
 		_ = a.Refuse(transport.ReasonBusy, "too many long messages")
 		return
 	}
+	defer leave()
 	stream, err := a.Accept()
 	if err != nil {
 		return
@@ -91,7 +114,9 @@ func (n *Node) serveLongCall(a arrival) {
 }
 
 func (n *Node) answerLong(ctx context.Context, stream transport.Stream) error {
+	silence := time.AfterFunc(longRead, func() { _ = stream.SetReadDeadline(time.Now()) })
 	message, err := readLong(stream)
+	silence.Stop()
 	if err != nil {
 		return err
 	}

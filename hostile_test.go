@@ -1,6 +1,7 @@
 package mcc_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"github.com/staex-mcc/mcc/forward"
 	"github.com/staex-mcc/mcc/identity"
 	"github.com/staex-mcc/mcc/mcctest"
+	"github.com/staex-mcc/mcc/transport"
 )
 
 // certifiedMesh starts nodes of one CA with the given labels and permissions.
@@ -253,6 +255,40 @@ func TestBootnodeReborn(t *testing.T) {
 			if got := ask(t, dial(t, node, "echo"), "hi"); got != "node1:hi" {
 				t.Errorf("%s: %q", node.Label(), got)
 			}
+		}
+	})
+}
+
+// A member that opens streams for long messages and says nothing on them keeps
+// nobody else from storing large values.
+func TestIdleStreamsKeepNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mesh, _ := certifiedMesh(t, map[string][]string{
+			"boot": {"all"}, "one": {"all"}, "two": {"all"}, "idler": {"call:nothing"},
+		}, "boot", "one", "two", "idler")
+		ctx, idler := t.Context(), mesh.Nodes[3].Transport()
+		for i, victim := range mesh.Nodes[:3] {
+			for range 200 {
+				go func() {
+					stream, err := idler.Dial(ctx, transport.Contact{ID: victim.ID(), Addr: mcctest.Addr(i)}, transport.Open{Protocol: "dht"})
+					if err == nil {
+						_, _ = stream.Read(make([]byte, 1))
+						stream.Reset()
+					}
+				}()
+			}
+		}
+		time.Sleep(time.Second) // virtual
+		value := content(50_000)
+		id, err := mesh.Nodes[1].PutValue(ctx, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := mesh.Nodes[1].Close(); err != nil { // so that others must have it
+			t.Fatal(err)
+		}
+		if got, err := mesh.Nodes[2].GetValue(ctx, id); err != nil || !bytes.Equal(got, value) {
+			t.Errorf("read %d bytes, %v", len(got), err)
 		}
 	})
 }

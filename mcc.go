@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -49,8 +48,7 @@ type Node struct {
 	events    *eventHub
 	boot      *bootstrap
 	// longCalls has a seat for each long message of the DHT being served.
-	longCalls   chan struct{}
-	longRefused atomic.Uint64
+	longCalls *seats
 	// waitForService is how long a dial waits for a first provider.
 	waitForService time.Duration
 
@@ -93,7 +91,7 @@ func New(opts Options) (*Node, error) {
 	n.life.drain = opts.DrainTimeout
 	n.waitForService = opts.WaitForService
 	n.net = &dhtNet{}
-	n.longCalls = make(chan struct{}, maxLongCalls)
+	n.longCalls = newSeats(maxLongCalls, maxPeerLongCalls)
 	n.events = newEventHub()
 	if err := n.compose(opts); err != nil {
 		n.life.cancel()

@@ -100,16 +100,18 @@ func (n *Node) putNext(ctx context.Context, name string, value []byte, o RecordO
 	case seq == math.MaxUint64:
 		return Record{}, fmt.Errorf("record %q: %w: its sequence is at its end", name, ErrConflict)
 	}
-	// Saved first: a version that is in the DHT is one the node keeps alive.
-	if o.TTL == 0 {
-		err = n.records.saved.putRecord(name, seq+1, value)
-	} else {
-		err = n.records.saved.deleteRecord(name)
-	}
+	r, err := n.offerRecord(ctx, name, seq+1, value, o.TTL)
 	if err != nil {
 		return Record{}, err
 	}
-	return n.offerRecord(ctx, name, seq+1, value, o.TTL)
+	// Saved last: what is saved is never ahead of what is in force, so a put
+	// that failed leaves no gap in the sequence.
+	if o.TTL == 0 {
+		err = n.records.saved.putRecord(name, r.Seq, value)
+	} else {
+		err = n.records.saved.deleteRecord(name)
+	}
+	return r, err
 }
 
 // offerRecord signs a version and gives it to the DHT.
@@ -121,10 +123,20 @@ func (n *Node) offerRecord(ctx context.Context, name string, seq uint64, value [
 	if err != nil {
 		return Record{}, err
 	}
-	if _, err := n.parts.dht.PutRecord(ctx, r); err != nil {
+	acks, err := n.parts.dht.PutRecord(ctx, r)
+	if err != nil {
 		return Record{}, err
 	}
+	n.noteHolders(acks, zap.String("record", name))
 	return Record(r), nil
+}
+
+// noteHolders tells the operator of a put that no other node took, though there
+// are others: it is durable here and will be offered again.
+func (n *Node) noteHolders(acks int, what zap.Field) {
+	if acks == 0 && len(n.parts.dht.Contacts()) > 0 {
+		n.log.Warn("no other node took what was put: it is offered again later", what)
+	}
 }
 
 // currentSeq is the sequence of the own record in force, 0 if there is none.
@@ -194,8 +206,12 @@ func (n *Node) PutValue(ctx context.Context, value []byte) (Hash, error) {
 	if len(value) > MaxValue {
 		return Hash{}, fmt.Errorf("value: %w: %d bytes, at most %d", ErrTooLarge, len(value), MaxValue)
 	}
-	key, _, err := n.parts.dht.PutValue(ctx, value)
-	return Hash(key), publicError(err)
+	key, acks, err := n.parts.dht.PutValue(ctx, value)
+	if err != nil {
+		return Hash{}, publicError(err)
+	}
+	n.noteHolders(acks, zap.Stringer("value", key))
+	return Hash(key), nil
 }
 
 // GetValue implements Records.
@@ -263,11 +279,17 @@ func (n *Node) prolongRecord(ctx context.Context, name string) error {
 		return err
 	}
 	held, err := n.parts.dht.OwnRecord(ctx, name)
-	if err == nil && (held.Seq > seq || time.Until(held.Expires) > prolongAhead) {
-		return nil
-	}
 	if err != nil && !errors.Is(err, dht.ErrNotFound) {
 		return err
+	}
+	if held.Seq > seq { // a put that ended between the two
+		seq, value = held.Seq, held.Value
+		if err := n.records.saved.putRecord(name, seq, value); err != nil {
+			return err
+		}
+	}
+	if held.Seq == seq && time.Until(held.Expires) > prolongAhead {
+		return nil
 	}
 	_, err = n.offerRecord(ctx, name, seq, value, 0)
 	if errors.Is(err, dht.ErrOutdated) {

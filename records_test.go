@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/staex-mcc/mcc"
+	"github.com/staex-mcc/mcc/dht"
 	"github.com/staex-mcc/mcc/mcctest"
 	"github.com/staex-mcc/mcc/store/memory"
 )
@@ -238,6 +240,84 @@ func TestValues(t *testing.T) {
 		}
 		if err := mesh.Nodes[1].DropValue(ctx, mcc.Hash{1}); !errors.Is(err, mcc.ErrNotFound) {
 			t.Errorf("drop of an unknown value: %v, want ErrNotFound", err)
+		}
+	})
+}
+
+// balkyDHT fails puts of records while told so.
+type balkyDHT struct {
+	dht.DHT
+	balk atomic.Bool
+}
+
+func (d *balkyDHT) PutRecord(ctx context.Context, r dht.Record) (int, error) {
+	if d.balk.Load() {
+		return 0, dht.ErrBusy
+	}
+	return d.DHT.PutRecord(ctx, r)
+}
+
+// A put that failed leaves the sequence and the value as they were.
+func TestFailedPutLeavesNoGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		balky := &balkyDHT{}
+		mesh := mcctest.StartWith(t, 1, mcctest.Config{Options: func(_ int, o *mcc.Options) {
+			o.DHT = func(env dht.Env) (dht.DHT, error) {
+				k, err := dht.New(env)
+				balky.DHT = k
+				return balky, err
+			}
+		}})
+		ctx, node := t.Context(), mesh.Nodes[0]
+		put := func(value string, want uint64) error {
+			_, err := node.PutRecord(ctx, "r", []byte(value), mcc.RecordOptions{IfSeq: &want})
+			return err
+		}
+		if err := put("one", 0); err != nil {
+			t.Fatal(err)
+		}
+		balky.balk.Store(true)
+		if err := put("two", 1); !errors.Is(err, mcc.ErrBusy) {
+			t.Fatalf("put: %v, want ErrBusy", err)
+		}
+		if err := node.DeactivateDID(ctx, didOf(node)); !errors.Is(err, mcc.ErrBusy) {
+			t.Fatalf("deactivate: %v, want ErrBusy", err)
+		}
+		balky.balk.Store(false)
+		time.Sleep(30 * time.Hour) // virtual: time to prolong
+		if r, err := node.GetRecord(ctx, node.ID().String(), "r"); err != nil || string(r.Value) != "one" {
+			t.Errorf("in force is %q, %v; want \"one\"", r.Value, err)
+		}
+		if err := put("three", 1); err != nil {
+			t.Errorf("put after the failure: %v", err)
+		}
+		if err := node.DeactivateDID(ctx, didOf(node)); err != nil {
+			t.Errorf("deactivate after the failure: %v", err)
+		}
+	})
+}
+
+// A put that was cut between DHT and disk is kept alive like any other.
+func TestCutPutIsKeptAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mesh := mcctest.Start(t, 1)
+		ctx, node := t.Context(), mesh.Nodes[0]
+		if _, err := node.PutRecord(ctx, "r", []byte("one"), mcc.RecordOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := dht.SignRecord(node.Identity(), dht.Record{
+			Name: "r", Seq: 2, Value: []byte("two"), Expires: time.Now().Add(dht.RecordLife),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := node.DHT().PutRecord(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Hour)
+		got, err := node.GetRecord(ctx, node.ID().String(), "r")
+		if err != nil || string(got.Value) != "two" {
+			t.Errorf("after 50 h: %q, %v; want \"two\"", got.Value, err)
 		}
 	})
 }

@@ -24,7 +24,7 @@ func (n *Node) Stats() Stats {
 	s.Counters["forward_stalled"] = f.Stalled
 	s.Counters["forward_waits"] = f.Waits
 	s.Counters["forward_accept_errors"] = f.AcceptErrors
-	s.Counters["dht_long_refused"] = n.longRefused.Load()
+	s.Counters["dht_long_refused"] = n.longCalls.refusals()
 	n.blobs.count(&s)
 	d := n.registry.Stats()
 	s.Counters["discovery_placed"] = d.Placed
