@@ -133,17 +133,42 @@ func localBlob(info blob.Info) BlobInfo {
 
 // OpenBlob implements Blobs.
 func (n *Node) OpenBlob(ctx context.Context, id Hash) (Blob, error) {
-	if err := n.alive(); err != nil {
+	if err := n.mayFetch(ctx, id); err != nil {
 		return nil, err
-	}
-	if _, err := n.blobs.store.Stat(blob.ID(id)); err != nil {
-		n.awaitJoin(ctx)
 	}
 	r, err := n.blobs.swarm.Open(ctx, blob.ID(id))
 	if err != nil {
-		return nil, publicError(err)
+		return nil, blobError(err)
 	}
 	return openBlob{r}, nil
+}
+
+// mayFetch readies the node to fetch a BLOB that is not here, or says why its
+// seeders would refuse.
+func (n *Node) mayFetch(ctx context.Context, id Hash) error {
+	if err := n.alive(); err != nil {
+		return err
+	}
+	if _, err := n.blobs.store.Stat(blob.ID(id)); err == nil {
+		return nil
+	}
+	if !n.selfPeer().May("blob") {
+		return fmt.Errorf("%w: this node's certificate lacks blob", ErrDenied)
+	}
+	n.awaitJoin(ctx)
+	return nil
+}
+
+// blobError is publicError for what the swarm says: what its last seeder said
+// explains the failure and is not its kind, but for a refusal.
+func blobError(err error) error {
+	switch {
+	case !errors.Is(err, swarm.ErrUnreachable):
+		return publicError(err)
+	case errors.Is(err, ErrDenied):
+		return fmt.Errorf("%w: %v", ErrDenied, err)
+	}
+	return fmt.Errorf("%w: %v", ErrUnreachable, err)
 }
 
 // openBlob is a reader with the errors of this package.
@@ -163,10 +188,10 @@ func (b openBlob) ReadAt(p []byte, off int64) (int, error) {
 
 // publicReadError keeps io.EOF as it is, which readers compare.
 func publicReadError(err error) error {
-	if err == io.EOF { //nolint:errorlint // io.Reader's contract
+	if err == io.EOF {
 		return err
 	}
-	return publicError(err)
+	return blobError(err)
 }
 
 func swarmInfo(info swarm.Info) BlobInfo {
@@ -175,14 +200,11 @@ func swarmInfo(info swarm.Info) BlobInfo {
 
 // StatBlob implements Blobs.
 func (n *Node) StatBlob(ctx context.Context, id Hash) (BlobInfo, error) {
-	if err := n.alive(); err != nil {
+	if err := n.mayFetch(ctx, id); err != nil {
 		return BlobInfo{}, err
 	}
-	if _, err := n.blobs.store.Stat(blob.ID(id)); err != nil {
-		n.awaitJoin(ctx)
-	}
 	info, err := n.blobs.swarm.Stat(ctx, blob.ID(id))
-	return swarmInfo(info), publicError(err)
+	return swarmInfo(info), blobError(err)
 }
 
 // DeleteBlob implements Blobs.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/staex-mcc/mcc"
 	"github.com/staex-mcc/mcc/mcctest"
+	"github.com/staex-mcc/mcc/transport"
 )
 
 // content is size bytes that do not compress.
@@ -163,8 +164,29 @@ func TestBlobNeedsPermission(t *testing.T) {
 		if _, err := readBlob(t, mesh.Nodes[2], id); err != nil {
 			t.Errorf("a member with blob: %v", err)
 		}
-		if _, err := readBlob(t, mesh.Nodes[3], id); !errors.Is(err, mcc.ErrUnreachable) && !errors.Is(err, mcc.ErrDenied) {
-			t.Errorf("a member without blob: %v, want a refusal", err)
+		if _, err := readBlob(t, mesh.Nodes[3], id); !errors.Is(err, mcc.ErrDenied) {
+			t.Errorf("a member without blob: %v, want ErrDenied", err)
+		}
+		// The seeder itself refuses, whatever the other node thinks.
+		open := transport.Open{Protocol: "blob", Payload: id[:]}
+		_, err := mesh.Nodes[3].Transport().Dial(t.Context(), transport.Contact{ID: mesh.Nodes[1].ID(), Addr: mcctest.Addr(1)}, open)
+		if refused, ok := errors.AsType[*transport.RefusedError](err); !ok || refused.Reason != transport.ReasonDenied {
+			t.Errorf("the seeder said %v, want a refusal", err)
+		}
+	})
+}
+
+// A seeder that died without a word is no reason to say that nobody has it.
+func TestDeadSeederIsUnreachable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mesh := mcctest.Start(t, 4)
+		id := putBlob(t, mesh.Nodes[1], content(20_000))
+		mesh.Net.SetDown(mcctest.Addr(1).Addr(), true)
+		if _, err := readBlob(t, mesh.Nodes[2], id); !errors.Is(err, mcc.ErrUnreachable) || errors.Is(err, mcc.ErrNotFound) {
+			t.Errorf("read: %v, want ErrUnreachable", err)
+		}
+		if _, err := mesh.Nodes[3].StatBlob(t.Context(), id); !errors.Is(err, mcc.ErrUnreachable) || errors.Is(err, mcc.ErrNotFound) {
+			t.Errorf("stat: %v, want ErrUnreachable", err)
 		}
 	})
 }

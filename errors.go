@@ -52,31 +52,36 @@ type closedError struct{}
 func (closedError) Error() string        { return "node is closed" }
 func (closedError) Is(target error) bool { return target == net.ErrClosed }
 
-// sentinels are what the errors of the rooms below mean here.
+// sentinels are what the errors of the rooms below mean here. A room's error may
+// wrap one of a room further down, so the upper rooms come first.
 var sentinels = []struct{ below, here error }{
+	{swarm.ErrNotFound, ErrNotFound},
+	{swarm.ErrUnreachable, ErrUnreachable},
+	{swarm.ErrBusy, ErrBusy},
+	{swarm.ErrClosed, ErrClosed},
+	{blob.ErrNotFound, ErrNotFound},
+	{blob.ErrDamaged, ErrDamaged},
+	{blob.ErrClosed, ErrClosed},
+	{did.ErrInvalid, ErrInvalid},
+	{did.ErrUnsupported, ErrUnsupported},
 	{dht.ErrNotFound, ErrNotFound},
 	{dht.ErrMalformed, ErrInvalid},
 	{dht.ErrDenied, ErrDenied},
 	{dht.ErrBusy, ErrBusy},
 	{dht.ErrClosed, ErrClosed},
 	{dht.ErrOutdated, ErrConflict},
-	{did.ErrInvalid, ErrInvalid},
-	{did.ErrUnsupported, ErrUnsupported},
-	{blob.ErrNotFound, ErrNotFound},
-	{blob.ErrDamaged, ErrDamaged},
-	{blob.ErrClosed, ErrClosed},
-	{swarm.ErrNotFound, ErrNotFound},
-	{swarm.ErrUnreachable, ErrUnreachable},
-	{swarm.ErrBusy, ErrBusy},
-	{swarm.ErrClosed, ErrClosed},
 }
 
 // dataSentinel is the sentinel of this package that err means, or nil.
 func dataSentinel(err error) error {
 	for _, s := range sentinels {
-		if errors.Is(err, s.below) && !errors.Is(err, s.here) {
-			return s.here
+		if !errors.Is(err, s.below) {
+			continue
 		}
+		if errors.Is(err, s.here) {
+			return nil // it says so already
+		}
+		return s.here
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ type Services interface {
 
 // Channels are encrypted streams between two nodes, by identity and protocol.
 type Channels interface {
-	// DialNode opens a channel to a node, named by id, did:key or label, whose
+	// DialNode opens a channel to a node, named by id, did:key, did:mcc or label, whose
 	// program listens on protocol. A label that several nodes bear is
 	// ErrAmbiguous and lists them; nobody listening is ErrNotFound.
 	DialNode(ctx context.Context, node, protocol string) (net.Conn, error)
@@ -68,7 +68,7 @@ type Records interface {
 	// same identity.
 	PutRecord(ctx context.Context, name string, value []byte, o RecordOptions) (Record, error)
 	// GetRecord returns the newest version that several holders know of a
-	// node's record. The owner is an id, did:key or label.
+	// node's record. The owner is an id, did:key, did:mcc or label.
 	GetRecord(ctx context.Context, owner, name string) (Record, error)
 	// DropRecord stops keeping this node's record alive: it is gone here and
 	// lapses elsewhere within 48 h.

@@ -25,7 +25,8 @@ type Options struct {
 	ListenTCP string
 	// DataFolder keeps identity, records, BLOBs and persisted registrations across
 	// restarts, and is locked while the node runs. It is made if missing. Empty
-	// keeps nothing.
+	// keeps nothing: BLOBs then stand in a folder under os.TempDir that Close
+	// removes.
 	DataFolder string
 	// Label is the human-readable name of a fresh identity. Everything but
 	// ASCII letters and digits is removed, upper case lowered; what is left

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/staex-mcc/mcc/identity"
+	"github.com/staex-mcc/mcc/identity/did"
 	"github.com/staex-mcc/mcc/transport"
 )
 
@@ -41,10 +42,14 @@ func (n *Node) Peers() []PeerInfo {
 	return peers
 }
 
-// resolveNode turns an id, did:key or label into an id.
+// resolveNode turns an id, did:key, did:mcc or label into an id.
 func (n *Node) resolveNode(ctx context.Context, node string) (identity.ID, error) {
 	if id, err := identity.ParseID(node); err == nil {
 		return id, nil
+	}
+	if d, err := did.Parse(node); err == nil {
+		id, err := d.Node()
+		return id, publicError(err)
 	}
 	label, err := identity.NormalizeLabel(node)
 	if err != nil || label != node {
