@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/staex-mcc/mcc/identity"
 	"github.com/staex-mcc/mcc/store/blob"
 	"github.com/staex-mcc/mcc/store/swarm"
 	"github.com/staex-mcc/mcc/transport"
@@ -27,10 +28,14 @@ func (b blobNet) FindSeeders(ctx context.Context, id blob.ID) ([]swarm.Seeder, e
 	if err != nil {
 		return nil, err
 	}
+	known := make(map[identity.ID]bool)
+	for _, p := range b.node.Peers() {
+		known[p.ID] = true
+	}
 	seeders := make([]swarm.Seeder, 0, len(found))
 	for _, s := range found {
 		if s.Node != b.node.ID() {
-			seeders = append(seeders, swarm.Seeder{Node: s.Node, Addr: s.Addr})
+			seeders = append(seeders, swarm.Seeder{Node: s.Node, Addr: s.Addr, Known: known[s.Node]})
 		}
 	}
 	return seeders, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/staex-mcc/mcc/dht/discovery"
 	"github.com/staex-mcc/mcc/identity"
 	"github.com/staex-mcc/mcc/store"
+	"github.com/staex-mcc/mcc/store/blob"
 	"github.com/staex-mcc/mcc/store/bolt"
 	"github.com/staex-mcc/mcc/store/memory"
 	"github.com/staex-mcc/mcc/transport"
@@ -178,7 +179,7 @@ func (n *Node) openDHT(opts Options) error {
 
 // startError adds the sentinel of this package to what went wrong below.
 func startError(err error) error {
-	if errors.Is(err, store.ErrInUse) || errors.Is(err, syscall.EADDRINUSE) {
+	if errors.Is(err, store.ErrInUse) || errors.Is(err, blob.ErrInUse) || errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w: %w", ErrInUse, err)
 	}
 	return err

@@ -3,6 +3,7 @@ package mcc
 import (
 	"errors"
 	"net"
+	"syscall"
 
 	"github.com/staex-mcc/mcc/dht"
 	"github.com/staex-mcc/mcc/identity/did"
@@ -37,6 +38,8 @@ var (
 	ErrDeactivated = errors.New("deactivated")
 	// ErrDamaged: what was stored is not what is read back.
 	ErrDamaged = errors.New("damaged")
+	// ErrNoSpace: the disk of the data folder is full.
+	ErrNoSpace = errors.New("no room left in the data folder")
 	// ErrBusy: the other side is at a limit; trying again later may help.
 	ErrBusy = errors.New("busy")
 	// ErrInUse: the address or the data folder is taken by another process.
@@ -70,6 +73,8 @@ var sentinels = []struct{ below, here error }{
 	{dht.ErrBusy, ErrBusy},
 	{dht.ErrClosed, ErrClosed},
 	{dht.ErrOutdated, ErrConflict},
+	{syscall.ENOSPC, ErrNoSpace},
+	{syscall.EDQUOT, ErrNoSpace},
 }
 
 // dataSentinel is the sentinel of this package that err means, or nil.

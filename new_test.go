@@ -114,6 +114,20 @@ func TestDataFolderIsLocked(t *testing.T) {
 	}
 }
 
+// A store of one's own leaves the BLOBs in the folder, which two nodes cannot
+// share either.
+func TestBlobFolderIsLocked(t *testing.T) {
+	folder := t.TempDir()
+	first := startReal(t, mcc.Options{DataFolder: folder, Store: memory.New()})
+	if _, err := mcc.New(mcc.Options{DataFolder: folder, Store: memory.New()}); !errors.Is(err, mcc.ErrInUse) {
+		t.Errorf("second node: %v, want ErrInUse", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	startReal(t, mcc.Options{DataFolder: folder, Store: memory.New()})
+}
+
 func TestPersistedRegistrationsComeBack(t *testing.T) {
 	dir := t.TempDir()
 	node := startReal(t, mcc.Options{DataFolder: dir})

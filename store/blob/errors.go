@@ -20,6 +20,8 @@ var (
 	ErrRange = errors.New("outside of the blob")
 	// ErrTooLarge: over MaxSize.
 	ErrTooLarge = errors.New("blob too large")
+	// ErrInUse: another Store has the folder open.
+	ErrInUse = errors.New("blob folder is in use")
 	// ErrClosed: the Store, Blob or Partial has been closed.
 	ErrClosed = errors.New("blob store is closed")
 )

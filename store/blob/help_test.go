@@ -119,12 +119,12 @@ func (p *pattern) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// listFiles lists the files under dir with their lengths.
+// listFiles lists the files under dir, other than the lock, with their lengths.
 func listFiles(t testing.TB, dir string) []string {
 	t.Helper()
 	var all []string
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || d.Name() == lockName {
 			return err
 		}
 		info, err := d.Info()

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -99,6 +100,12 @@ func (s *Store) resume(id ID, size int64) (*fetch, error) {
 
 // complete turns the partial into a BLOB.
 func (f *fetch) complete(name string) (Info, error) {
+	if f.ended() == nil {
+		// A Put may have been faster, and its files have gone bad since.
+		if err := f.s.recheck(context.Background(), f.id); err != nil {
+			return Info{}, err
+		}
+	}
 	f.s.gate.RLock()
 	defer f.s.gate.RUnlock()
 	f.s.folder(f.id).Lock()
@@ -114,7 +121,7 @@ func (f *fetch) complete(name string) (Info, error) {
 	case missing > 0:
 		return Info{}, fmt.Errorf("%d groups: %w", missing, ErrMissing)
 	}
-	info = Info{ID: f.id, Size: f.size, Name: name, Added: now()}
+	info = Info{ID: f.id, Size: f.size, Name: f.s.nameOf(f.id, name), Added: now()}
 	return f.turn(info)
 }
 

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 const (
 	blobSuffix = ".blob"
 	treeSuffix = ".tree"
+	lockName   = "lock"
 )
 
 // Open opens the Store in the folder dir and makes it (mode 0700) with the
@@ -21,6 +23,10 @@ const (
 // its name, except partials, and reads the index: two short reads a BLOB. A
 // damaged file does not stop it: that BLOB is ErrDamaged until it is put, fetched
 // or deleted. Files it does not know stay untouched. The caller closes the Store.
+//
+// ErrInUse: another Store, of this process or another, has the folder open. It is
+// noticed where flock(2) is to be had; elsewhere, as on Windows, the caller sees
+// to it. The lock ends with the process, however that ends.
 func Open(dir string, o Options) (*Store, error) {
 	return open(dir, o, disk{})
 }
@@ -34,13 +40,14 @@ func open(dir string, o Options, d disk) (*Store, error) {
 		blobs:    map[ID]entry{},
 		fetching: map[ID]*fetch{},
 		resting:  map[ID]PartialInfo{},
+		drafts:   map[*draft]struct{}{},
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
-	for _, step := range []func() error{s.makeFolders, s.sweepTemporary, s.scan, s.scanPartials} {
+	for _, step := range []func() error{s.makeFolders, s.lockFolder, s.sweepTemporary, s.scan, s.scanPartials} {
 		if err := step(); err != nil {
-			return nil, fmt.Errorf("open blob store: %w", err)
+			return nil, fmt.Errorf("open blob store: %w", errors.Join(err, s.unlock()))
 		}
 	}
 	if s.swept > 0 {
@@ -54,6 +61,31 @@ func (s *Store) makeFolders() error {
 		if err := s.disk.mkdir(dir); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// lockFolder comes ahead of all that a second Store in the folder would spoil.
+func (s *Store) lockFolder() error {
+	f, err := s.disk.open(filepath.Join(s.dir, lockName))
+	if err != nil {
+		return err
+	}
+	s.lock = f
+	if err := lockFile(f); err != nil {
+		return fmt.Errorf("lock %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// unlock is idempotent. The file stays: who removes it could remove the one that
+// another process has just locked.
+func (s *Store) unlock() error {
+	if s.lock == nil {
+		return nil
+	}
+	if err := s.lock.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
 	}
 	return nil
 }

@@ -5,17 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"sync"
 )
 
 // Put stores what r yields until io.EOF and returns once it is durable. Any other
 // error of r, io.ErrUnexpectedEOF included, is handed on and leaves nothing
-// behind, as does an end of ctx, which is looked at between reads. The same
-// content again returns the BLOB that is here, under its old name unless that is
-// empty. name is cleaned by CleanName. A full disk is the system's error
-// (syscall.ENOSPC), more than MaxSize is ErrTooLarge. Put blocks as r does and
-// needs about 1 MiB of memory whatever the size.
+// behind, as does an end of ctx, which is looked at between reads, and Close,
+// which is ErrClosed as soon as r lets go. name is cleaned by CleanName. A full
+// disk is the system's error (syscall.ENOSPC), more than MaxSize is ErrTooLarge.
+// Put blocks as r does and needs about 1 MiB of memory whatever the size.
+//
+// The same content again returns the BLOB that is here, under its old name unless
+// that is empty. It is read through before that, and replaced if it is damaged.
 func (s *Store) Put(ctx context.Context, r io.Reader, name string) (Info, error) {
 	info, err := s.putDraft(ctx, r, CleanName(name))
 	if err != nil {
@@ -34,120 +34,45 @@ func (s *Store) putDraft(ctx context.Context, r io.Reader, name string) (Info, e
 	if err = errors.Join(err, d.close()); err != nil {
 		return Info{}, err
 	}
+	if err := s.recheck(ctx, info.ID); err != nil {
+		return Info{}, err
+	}
 	return s.commit(info, d.data.Name(), d.tree.Name())
 }
 
-// draft is a BLOB that is being written.
-type draft struct {
-	s          *Store
-	data, tree *os.File
-	leaves     leaves
-	size       int64
-	only       value // the root if there is but one group
+// recheck reads a BLOB that is held, before a fresh copy is thrown away for it:
+// nobody may have read it for years. What is wrong with it is noted, and has
+// commit replace it. Only an end of ctx or of the Store is an error.
+func (s *Store) recheck(ctx context.Context, id ID) error {
+	if _, ok := s.holds(id); !ok {
+		return nil
+	}
+	_, err := s.inspect(id) // what the next Open will ask for
+	if err == nil {
+		err = s.verify(ctx, id, untilClose{s: s})
+	}
+	switch {
+	case err == nil, errors.Is(err, ErrDamaged), errors.Is(err, ErrNotFound):
+		return nil
+	case errors.Is(err, ErrClosed):
+		return ErrClosed
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	// The disk does not give it back: the fresh copy is the better one.
+	s.suspect(id, flawed, err)
+	return nil
 }
 
-func (s *Store) newDraft() (*draft, error) {
-	if s.isClosed() {
-		return nil, ErrClosed
-	}
-	data, err := s.disk.temp(s.tmp(), "put-*"+blobSuffix)
-	if err != nil {
-		return nil, err
-	}
-	tree, err := s.disk.temp(s.tmp(), "put-*"+treeSuffix)
-	if err != nil {
-		_ = data.Close()
-		_ = s.disk.remove(data.Name())
-		return nil, err
-	}
-	return &draft{s: s, data: data, tree: tree, leaves: leaves{disk: s.disk, dir: s.tmp()}}, nil
+// untilClose is the sink that ends a walk when the Store closes.
+type untilClose struct {
+	nowhere
+	s *Store
 }
 
-// write takes all of r and leaves both files whole and synced.
-func (d *draft) write(ctx context.Context, r io.Reader, name string) (Info, error) {
-	if err := d.fill(ctx, r); err != nil {
-		return Info{}, err
+func (u untilClose) Group(uint64, []byte) error {
+	if u.s.closing.Load() {
+		return ErrClosed
 	}
-	root, err := d.root()
-	if err != nil {
-		return Info{}, err
-	}
-	info := Info{ID: idOf(root), Size: d.size, Name: name, Added: now()}
-	if err := d.s.disk.writeAt(d.tree, appendHeader(nil, info), 0); err != nil {
-		return Info{}, err
-	}
-	if err := d.s.disk.sync(d.tree); err != nil {
-		return Info{}, err
-	}
-	return info, d.s.disk.sync(d.data)
-}
-
-// fill reads one window while the one before is hashed and written.
-func (d *draft) fill(ctx context.Context, r io.Reader) (err error) {
-	var work sync.WaitGroup
-	var workErr error
-	defer func() {
-		work.Wait()
-		err = errors.Join(err, workErr)
-	}()
-	for w, next := newWindow(), newWindow(); ; w, next = next, w {
-		last, err := d.read(ctx, r, w)
-		if err != nil {
-			return err
-		}
-		work.Wait()
-		if workErr != nil {
-			return nil
-		}
-		work.Go(func() { workErr = d.keep(w) })
-		if last {
-			return nil
-		}
-	}
-}
-
-// read fills w with what comes next.
-func (d *draft) read(ctx context.Context, r io.Reader, w *window) (last bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	if d.s.isClosed() {
-		return false, ErrClosed
-	}
-	if last, err = w.fill(r); err != nil {
-		return false, err
-	}
-	w.start = d.size
-	d.size += int64(w.n)
-	return last, checkSize(d.size)
-}
-
-// keep hashes and writes a window.
-func (d *draft) keep(w *window) error {
-	if w.start == 0 && w.n <= GroupSize {
-		d.only = w.group(0).hash(w.n, 0, true)
-	}
-	if err := d.leaves.add(w.hashes()); err != nil {
-		return err
-	}
-	return d.s.disk.writeAt(d.data, w.buf[:w.n], w.start)
-}
-
-// root writes the tree and returns its root.
-func (d *draft) root() (value, error) {
-	if d.size <= GroupSize {
-		return d.only, nil
-	}
-	return d.leaves.plant(d.tree, whole(d.size))
-}
-
-// close closes the files; the names stay.
-func (d *draft) close() error { return errors.Join(d.data.Close(), d.tree.Close()) }
-
-// drop removes what commit has not moved. What the disk refuses to remove is
-// swept by the next Open.
-func (d *draft) drop() {
-	d.leaves.drop()
-	_ = d.s.disk.remove(d.data.Name())
-	_ = d.s.disk.remove(d.tree.Name())
+	return nil
 }

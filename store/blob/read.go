@@ -102,13 +102,15 @@ func (b *Blob) walk(ctx context.Context, first, end uint64, to Sink) error {
 
 // Verify reads all of a BLOB. ErrDamaged says which group, or node of the tree,
 // is the first that is wrong. ErrNotFound if the BLOB is not here.
-func (s *Store) Verify(ctx context.Context, id ID) error {
+func (s *Store) Verify(ctx context.Context, id ID) error { return s.verify(ctx, id, nowhere{}) }
+
+func (s *Store) verify(ctx context.Context, id ID, to Sink) error {
 	b, err := s.Get(id)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = b.Close() }()
-	if err := b.walk(ctx, 0, Groups(b.info.Size), nowhere{}); err != nil {
+	if err := b.walk(ctx, 0, Groups(b.info.Size), to); err != nil {
 		return fmt.Errorf("verify %s: %w", id, err)
 	}
 	return nil

@@ -9,7 +9,8 @@
 //	ab/abcd….blob   the content, whole, of the BLOB abcd…
 //	ab/abcd….tree   who it is (a header) and its tree, 64 bytes a group
 //	partial/        what is being fetched: content, tree, and which groups count
-//	tmp/            files without a name yet; Open empties it
+//	tmp/            files without a name yet; Open and Close empty it
+//	lock            empty; locked by who has the Store open
 //
 // A file gets its name under ab/ when all of it is on disk, so no partial file
 // ever stands there, and what Put or Complete acknowledged survives a power cut.
@@ -26,6 +27,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -58,13 +60,15 @@ type Stats struct {
 }
 
 // Store is a folder of BLOBs. It is safe for concurrent use, by one process at a
-// time: a second one would sweep the first one's files. All that is not on disk
-// is an index of about 200 bytes a BLOB.
+// time: a second one would sweep the first one's files, so Open locks the folder.
+// All that is not on disk is an index of about 200 bytes a BLOB.
 type Store struct {
 	dir     string
 	log     *zap.Logger
 	disk    disk
 	scratch sync.Pool // of *local
+	lock    *os.File  // nil before the folder is locked
+	closing atomic.Bool
 
 	// Commits hold gate for reading, Close for writing.
 	gate sync.RWMutex
@@ -76,8 +80,9 @@ type Store struct {
 	mu       sync.Mutex // of what is below
 	closed   bool
 	blobs    map[ID]entry
-	fetching map[ID]*fetch      // open partials
-	resting  map[ID]PartialInfo // partials that nobody has open
+	fetching map[ID]*fetch       // open partials
+	resting  map[ID]PartialInfo  // partials that nobody has open
+	drafts   map[*draft]struct{} // of Puts under way, one each
 	swept    int
 }
 
@@ -124,6 +129,13 @@ func (s *Store) find(id ID) (entry, error) {
 func (s *Store) holds(id ID) (Info, bool) {
 	e, err := s.find(id)
 	return e.Info, err == nil && e.state == sound
+}
+
+// nameOf is what a BLOB that is here, damaged or not, is called, else the other
+// name.
+func (s *Store) nameOf(id ID, other string) string {
+	e, _ := s.find(id)
+	return cmp.Or(e.Name, other)
 }
 
 // Stat tells of a BLOB without touching the disk. ErrNotFound if it is not here,
@@ -219,19 +231,25 @@ func (s *Store) Delete(id ID) error {
 
 // Close waits for commits under way, keeps all partials for the next run and
 // ends them; it is idempotent. Open Blobs go on until they are closed. A Put
-// still reading fails with ErrClosed when its reader lets go of it.
+// under way fails with ErrClosed: Close waits for what its disk is doing and
+// removes its files, but not for its reader, which may be silent for ever.
 func (s *Store) Close() error {
+	s.closing.Store(true) // whoever reads at length lets go
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	s.mu.Lock()
 	s.closed = true
 	open := slices.Collect(maps.Values(s.fetching))
+	drafts := slices.Collect(maps.Keys(s.drafts))
 	s.mu.Unlock()
+	for _, d := range drafts {
+		d.drop()
+	}
 	var errs []error
 	for _, f := range open {
 		errs = append(errs, f.shut())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.unlock())...)
 }
 
 // now is the time as a header gives it back: no zone, no monotonic clock.
