@@ -70,11 +70,15 @@ func (n *Node) compose(opts Options) (err error) {
 	if err = n.openDHT(opts); err != nil {
 		return err
 	}
+	if err = n.openBlobs(opts); err != nil {
+		return err
+	}
+	// Last, since it starts goroutines that Drain ends.
 	n.registry = discovery.New(discovery.Config{
 		DHT: n.parts.dht, Identity: n.self, Consortium: n.parts.consortium, Store: n.parts.store,
 		Logger: n.log.Named("discovery"),
 	})
-	return n.openBlobs(opts)
+	return nil
 }
 
 // closeParts closes what compose has built so far.
