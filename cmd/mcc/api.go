@@ -39,6 +39,7 @@ func envOr(name, fallback string) string {
 // apiClient does requests for one subcommand.
 type apiClient struct {
 	base  string
+	name  string // of the node, as the user would write it
 	token string
 	http  *http.Client
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
@@ -51,6 +52,9 @@ const continueWait = 2 * time.Second
 
 // client checks the flags and makes the client.
 func (a *apiFlags) client() (*apiClient, error) {
+	if a.timeout <= 0 {
+		return nil, usage("", "-timeout %s: want a duration over zero, such as 30s", a.timeout)
+	}
 	token, err := readToken(a.tokenFile)
 	if err != nil {
 		return nil, err
@@ -64,14 +68,17 @@ func (a *apiFlags) client() (*apiClient, error) {
 	} else if !strings.Contains(a.api, "://") {
 		c.base = "http://" + c.base
 	}
+	c.name = a.api
 	if a.caFile != "" {
 		if c.tls, err = trusting(a.caFile); err != nil {
 			return nil, err
 		}
 	}
-	c.http = &http.Client{Transport: &http.Transport{
-		DialContext: c.dial, TLSClientConfig: c.tls, ExpectContinueTimeout: continueWait,
-	}}
+	c.http = &http.Client{
+		Transport: &http.Transport{DialContext: c.dial, TLSClientConfig: c.tls, ExpectContinueTimeout: continueWait},
+		// A redirect could lead the token to another program.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	return c, nil
 }
 

@@ -22,7 +22,8 @@ type apiRequest struct {
 }
 
 // open sends a request and returns the answer, whose body the caller closes. An
-// answer that tells of an error becomes one.
+// answer that tells of an error becomes one; so does a redirect, which the API
+// never sends.
 func (c *apiClient) open(ctx context.Context, r apiRequest) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, r.body)
 	if err != nil {
@@ -39,7 +40,7 @@ func (c *apiClient) open(ctx context.Context, r apiRequest) (*http.Response, err
 	if err != nil {
 		return nil, c.silent(ctx, err)
 	}
-	if resp.StatusCode < 400 {
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return resp, nil
 	}
 	defer resp.Body.Close()
@@ -47,7 +48,7 @@ func (c *apiClient) open(ctx context.Context, r apiRequest) (*http.Response, err
 	if err != nil {
 		return nil, fmt.Errorf("read the node's answer: %w", err)
 	}
-	return nil, problemError(resp.StatusCode, data)
+	return nil, c.refused(resp.StatusCode, data)
 }
 
 // silent is the error of a request without an answer.
@@ -58,7 +59,7 @@ func (c *apiClient) silent(ctx context.Context, err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err // its own words repeat method and address
 	}
-	return fmt.Errorf("node at %s does not answer: %w (is it running? -api or MCC_API names another)", c.base, err)
+	return fmt.Errorf("node at %s does not answer: %w (is it running? -api or MCC_API names another)", c.name, err)
 }
 
 // raw sends a request and reads the whole answer.
@@ -100,7 +101,7 @@ func (c *apiClient) decode(data []byte, out any) error {
 		return nil
 	}
 	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("the answer of %s is not the API's: %w", c.base, err)
+		return fmt.Errorf("the answer of %s is not the API's: %w", c.name, err)
 	}
 	return nil
 }
@@ -122,19 +123,30 @@ type problem struct {
 type answerError struct {
 	status int
 	text   string
+	hint   string // empty for none
 }
 
 func (e *answerError) Error() string { return e.text }
 
-// problemError turns an error answer into one for the user: what says that an
+// refused turns an error answer into one for the user: what says that an
 // argument is wrong is a mistake of usage.
-func problemError(status int, data []byte) error {
+func (c *apiClient) refused(status int, data []byte) error {
 	err := &answerError{status: status, text: problemText(status, data)}
 	switch status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
 		return &usageError{err: err}
+	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
+		err.hint = c.tokenHint()
 	}
 	return err
+}
+
+// tokenHint says how to be let in.
+func (c *apiClient) tokenHint() string {
+	if c.token == "" {
+		return "-http-token-file or MCC_HTTP_TOKEN_FILE names the file with the node's token"
+	}
+	return "the token in the file of -http-token-file (MCC_HTTP_TOKEN_FILE) is not this node's"
 }
 
 func problemText(status int, data []byte) string {

@@ -9,10 +9,12 @@ import (
 
 // normalizeArgs makes one dash and two dashes mean the same and joins a boolean
 // flag with a following "true" or "false", as the flags of the original were
-// written. Everything after "--" and every value of a flag stays as it is.
+// written. Another word behind a node's boolean flag is joined too, unless it is
+// a command: a node takes no arguments, so it was meant as the value.
+// Everything after "--" and every value of a flag stays as it is.
 func normalizeArgs(root *cobra.Command, args []string) []string {
 	out := make([]string, 0, len(args))
-	cmd := root
+	cmd, words := root, 0
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
@@ -23,6 +25,7 @@ func normalizeArgs(root *cobra.Command, args []string) []string {
 				cmd = sub
 			}
 			out = append(out, arg)
+			words++
 			continue
 		}
 		arg = "--" + strings.TrimPrefix(arg[1:], "-")
@@ -39,7 +42,7 @@ func normalizeArgs(root *cobra.Command, args []string) []string {
 		case hasValue || flag == nil || next == "":
 			out = append(out, arg)
 		case flag.Value.Type() == "bool":
-			if next == "true" || next == "false" {
+			if next == "true" || next == "false" || words == 0 && isWord(root, next) {
 				arg += "=" + next
 				i++
 			}
@@ -50,6 +53,11 @@ func normalizeArgs(root *cobra.Command, args []string) []string {
 		}
 	}
 	return out
+}
+
+// isWord tells what is neither a flag nor a command.
+func isWord(root *cobra.Command, arg string) bool {
+	return arg[0] != '-' && subcommand(root, arg) == nil
 }
 
 func subcommand(cmd *cobra.Command, name string) *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -68,24 +69,37 @@ func newBlobGetCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "get ID", Short: "write a BLOB to standard output or a file", Args: exactArgs(1),
 		Long: "Fetch a BLOB from the node, which takes it from its seeders if it does not have it and\n" +
-			"verifies every byte. With -o the file appears only when it is whole. With -json and\n" +
-			"without -o the BLOB is described, not written.",
+			"verifies every byte. With -o the file appears only when it is whole, and replaces one that\n" +
+			"has its name. -o - is standard output, which is where a BLOB goes without -o too, unless\n" +
+			"that is a terminal. With -json and without -o the BLOB is described, not written.",
 		Example: "  mcc blob get 9d8f… -o film.mkv",
 	}
-	cmd.Flags().StringVar(&out, "o", "", "`file` to write to")
+	cmd.Flags().StringVar(&out, "o", "", "`file` to write to and to overwrite; - is standard output")
 	return nodeCommand(cmd, std, func(ctx context.Context, s *session) error {
 		id, err := hashArgument(s.args[0])
 		if err != nil {
 			return err
 		}
 		switch {
+		case out == "-" && s.flags.json:
+			return usage("", "-json and -o - would mix on standard output")
+		case out == "-":
+			return s.download(ctx, id, s.std.out)
 		case out != "":
 			return s.save(ctx, id, out)
 		case s.flags.json:
 			return s.describe(ctx, id)
+		case onTerminal(s.std.out):
+			return usage("use -o FILE, or -o - for the terminal", "a BLOB may be anything, so a terminal gets none unasked")
 		}
 		return s.download(ctx, id, s.std.out)
 	})
+}
+
+// onTerminal tells a terminal from other devices, as /dev/null.
+func onTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && terminalWidth(f) > 0
 }
 
 // blobEntry is one BLOB of the API's list.
@@ -107,7 +121,7 @@ func newBlobListCommand(std streams) *cobra.Command {
 		return raw, func(w io.Writer) {
 			table(w, "ID\tSIZE\tADDED\tNAME", func(add func(string, ...any)) {
 				for _, b := range list {
-					add("%s\t%d\t%s\t%s", b.ID, b.Size, b.Added.UTC().Format(time.RFC3339), orDash(oneLine(b.Name)))
+					add("%s\t%s\t%s\t%s", b.ID, bytesText(b.Size), b.Added.UTC().Format(time.RFC3339), orDash(oneLine(b.Name)))
 				}
 			})
 		}, err
@@ -182,6 +196,10 @@ func newBlobSeedersCommand(std streams) *cobra.Command {
 		}
 		raw, err := c.do(ctx, http.MethodGet, blobsPath+"/"+id+"/seeders", nil, &found)
 		return raw, func(w io.Writer) {
+			if len(found.Seeders) == 0 {
+				fmt.Fprintln(std.err, "mcc: no seeders")
+				return
+			}
 			table(w, "NODE\tLABEL", func(add func(string, ...any)) {
 				for _, s := range found.Seeders {
 					add("%s\t%s", s.Node, orDash(s.Label))

@@ -123,13 +123,13 @@ func TestBlobListPages(t *testing.T) {
 		case "":
 			answering(200, `{"blobs":[{"id":"aa","size":1,"name":"one\u001b[2J"}],"next":"aa"}`)(w, r)
 		case "aa":
-			answering(200, `{"blobs":[{"id":"bb","size":2,"added":"2026-01-02T03:04:05Z"}]}`)(w, r)
+			answering(200, `{"blobs":[{"id":"bb","size":3000001,"added":"2026-01-02T03:04:05Z"}]}`)(w, r)
 		}
 	}
 	api := fakeAPI(t, map[string]http.HandlerFunc{"GET /api/v1/blobs": page})
 	got := runWith(nil, "blob", "ls", "-api", api)
 	got.wants(t, exitDone, "")
-	want := "ID  SIZE  ADDED                 NAME\naa  1     0001-01-01T00:00:00Z  one?[2J\nbb  2     2026-01-02T03:04:05Z  -\n"
+	want := "ID  SIZE     ADDED                 NAME\naa  1 B      0001-01-01T00:00:00Z  one?[2J\nbb  2.9 MiB  2026-01-02T03:04:05Z  -\n"
 	if got.out != want {
 		t.Errorf("got\n%s\nwant\n%s", got.out, want)
 	}

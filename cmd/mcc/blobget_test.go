@@ -37,14 +37,15 @@ func wantOnly(t *testing.T, dir string, names ...string) {
 
 func TestBlobGet(t *testing.T) {
 	content := strings.Repeat("content ", 100_000)
+	id := idOf(content)
 	api := fakeAPI(t, map[string]http.HandlerFunc{
-		"GET /api/v1/blobs/" + someID: func(w http.ResponseWriter, r *http.Request) {
+		"GET /api/v1/blobs/" + id: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Disposition", `attachment; filename*=UTF-8''f%C3%BCr.txt`)
 			http.ServeContent(w, r, "", time.Time{}, strings.NewReader(content))
 		},
 	})
 	get := func(args ...string) outcome {
-		return runWith(nil, append([]string{"blob", "get", "-api", api, strings.ToUpper(someID)}, args...)...)
+		return runWith(nil, append([]string{"blob", "get", "-api", api, strings.ToUpper(id)}, args...)...)
 	}
 	if got := get(); got.code != exitDone || got.out != content || got.err != "" {
 		t.Errorf("to standard output: code %d, %d bytes, %q", got.code, len(got.out), got.err)
@@ -58,10 +59,10 @@ func TestBlobGet(t *testing.T) {
 		}
 	}
 	wantOnly(t, dir, "file")
-	if got := get("-json", "-o", dir+"/file"); got.out != fmt.Sprintf(`{"id":"%s","size":800000,"file":%q}`+"\n", someID, dir+"/file") {
+	if got := get("-json", "-o", dir+"/file"); got.out != fmt.Sprintf(`{"id":"%s","size":800000,"file":%q}`+"\n", id, dir+"/file") {
 		t.Errorf("-json -o: %q", got.out)
 	}
-	if got := get("-json"); got.out != `{"id":"`+someID+`","size":800000,"name":"für.txt"}`+"\n" {
+	if got := get("-json"); got.out != `{"id":"`+id+`","size":800000,"name":"für.txt"}`+"\n" {
 		t.Errorf("-json: %q", got.out)
 	}
 	get("-o", dir).wants(t, exitUsage, "is a folder")
@@ -69,7 +70,7 @@ func TestBlobGet(t *testing.T) {
 }
 
 func TestBlobGetFollowsLinks(t *testing.T) {
-	api := fakeAPI(t, map[string]http.HandlerFunc{"GET /api/v1/blobs/" + someID: answering(http.StatusOK, "new")})
+	api := fakeAPI(t, map[string]http.HandlerFunc{"GET /api/v1/blobs/" + idOf("new"): answering(http.StatusOK, "new")})
 	dir := t.TempDir()
 	if err := os.WriteFile(dir+"/real", []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
@@ -77,7 +78,7 @@ func TestBlobGetFollowsLinks(t *testing.T) {
 	if err := os.Symlink("real", dir+"/link"); err != nil {
 		t.Skip("no symbolic links here: ", err)
 	}
-	runWith(nil, "blob", "get", "-api", api, someID, "-o", dir+"/link").wants(t, exitDone, "")
+	runWith(nil, "blob", "get", "-api", api, idOf("new"), "-o", dir+"/link").wants(t, exitDone, "")
 	if data, err := os.ReadFile(dir + "/real"); err != nil || string(data) != "new" {
 		t.Errorf("behind the link: %q, %v", data, err)
 	}
@@ -113,7 +114,7 @@ type fullDisk struct{}
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 func TestLongFileNames(t *testing.T) {
-	api := fakeAPI(t, map[string]http.HandlerFunc{"GET /api/v1/blobs/" + someID: answering(http.StatusOK, "x")})
+	api := fakeAPI(t, map[string]http.HandlerFunc{"GET /api/v1/blobs/" + idOf("x"): answering(http.StatusOK, "x")})
 	path := filepath.Join(t.TempDir(), strings.Repeat("n", 255))
-	runWith(nil, "blob", "get", "-api", api, someID, "-o", path).wants(t, exitDone, "")
+	runWith(nil, "blob", "get", "-api", api, idOf("x"), "-o", path).wants(t, exitDone, "")
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
+
+	"lukechampine.com/blake3"
 
 	"github.com/staex-mcc/mcc"
 )
@@ -59,7 +61,7 @@ func (s *session) save(ctx context.Context, id, path string) error {
 }
 
 // download streams a BLOB to out, with progress on a terminal unless the BLOB
-// itself goes there.
+// itself goes there, and fails at the end if that was another content.
 func (s *session) download(ctx context.Context, id string, out io.Writer) error {
 	ctx, stall := watchStall(ctx, s.flags.timeout)
 	defer stall.end()
@@ -70,11 +72,19 @@ func (s *session) download(ctx context.Context, id string, out io.Writer) error 
 	defer resp.Body.Close()
 	stall.pause()
 	var shown *progress
-	if f, ok := out.(*os.File); !ok || terminalWidth(f) == 0 {
+	if !onTerminal(out) {
 		shown = newProgress(s.std.err, id[:8], max(resp.ContentLength, 0))
 	}
 	defer shown.finish()
-	return copyOut(ctx, out, &receiving{from: resp.Body, stall: stall, shown: shown})
+	hash := blake3.New(len(mcc.Hash{}), nil)
+	from := io.TeeReader(&receiving{from: resp.Body, stall: stall, shown: shown}, hash)
+	if err := copyOut(ctx, out, from); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(hash.Sum(nil)); got != id {
+		return fmt.Errorf("what %s sent is not BLOB %s: %w", s.name, id, mcc.ErrDamaged)
+	}
+	return nil
 }
 
 // describe prints what the node says of a BLOB without its content.
@@ -82,12 +92,32 @@ func (s *session) describe(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.flags.timeout)
 	defer cancel()
 	resp, err := s.open(ctx, apiRequest{method: http.MethodHead, path: blobsPath + "/" + id})
-	if answer, ok := errors.AsType[*answerError](err); ok && answer.status == http.StatusNotFound {
-		return fmt.Errorf("BLOB %s: %w", id, mcc.ErrNotFound) // a HEAD has no words
-	}
 	if err != nil {
-		return err
+		return s.reason(ctx, id, err)
 	}
 	defer resp.Body.Close()
 	return s.printJSON(blobText{ID: id, Size: resp.ContentLength, Name: fileName(resp.Header)})
+}
+
+// reason finds out why a HEAD failed. Its answer has no words (RFC 9110 9.3.2),
+// so the node is asked for one byte, which fails alike and says why.
+func (s *session) reason(ctx context.Context, id string, failed error) error {
+	answer, ok := errors.AsType[*answerError](failed)
+	switch {
+	case !ok:
+		return failed
+	case answer.status == http.StatusNotFound:
+		return fmt.Errorf("BLOB %s: %w", id, mcc.ErrNotFound)
+	}
+	resp, err := s.open(ctx, apiRequest{
+		method: http.MethodGet, path: blobsPath + "/" + id, header: http.Header{"Range": {"bytes=0-0"}},
+	})
+	if err == nil {
+		err = resp.Body.Close()
+	}
+	told, ok := errors.AsType[*answerError](err)
+	if ok && told.status != http.StatusRequestedRangeNotSatisfiable { // an empty BLOB has no first byte
+		return err
+	}
+	return fmt.Errorf("BLOB %s: %w", id, failed)
 }

@@ -80,14 +80,29 @@ func apiCommand(cmd *cobra.Command, run func(ctx context.Context, c *apiClient, 
 // print shows the API's answer for -json, else the text.
 func (s *session) print(raw []byte, text func(io.Writer)) error {
 	if !s.flags.json {
-		text(s.std.out)
-		return nil
+		out := &careful{out: s.std.out}
+		text(out)
+		return out.err
 	}
 	if len(raw) == 0 {
 		return nil
 	}
 	_, err := fmt.Fprintf(s.std.out, "%s\n", trimNewline(raw))
 	return err
+}
+
+// careful remembers the first error of a writer whose users look at none.
+type careful struct {
+	out io.Writer
+	err error
+}
+
+func (c *careful) Write(b []byte) (int, error) {
+	n, err := c.out.Write(b)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
 }
 
 // printJSON is for -json where the API's answer is none.

@@ -18,10 +18,18 @@ func newConfigCommand(io streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(io.out, "%s is valid: %d services, %d listeners, %d settings\n",
-				args[0], len(file.services), len(file.listeners), len(file.flags))
+			fmt.Fprintf(io.out, "%s is valid: %s, %s, %s\n", args[0],
+				count(len(file.services), "service"), count(len(file.listeners), "listener"), count(len(file.flags), "setting"))
 			return nil
 		},
 	})
 	return cmd
+}
+
+// count is a number of things in words.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

@@ -14,7 +14,7 @@ import (
 // TestInterruptedInput ends commands that wait for what they shall send. That a
 // pipe can be opened shows that the other end reads.
 func TestInterruptedInput(t *testing.T) {
-	for _, args := range []string{"record put n pipe", "value put pipe", "did put did:mcc:z6Mk pipe"} {
+	for _, args := range []string{"record put n pipe", "value put pipe", "did put did:mcc:z6Mk pipe", "did put pipe"} {
 		t.Run(args, func(t *testing.T) {
 			dir := t.TempDir()
 			if err := syscall.Mkfifo(dir+"/pipe", 0o600); err != nil {
@@ -38,7 +38,7 @@ func TestInterruptedInput(t *testing.T) {
 // replaced. It takes a pipe of its own: a device of the system would be gone if
 // the test failed.
 func TestBlobGetIntoAPipe(t *testing.T) {
-	api := fakeAPI(t, map[string]http.HandlerFunc{"GET /api/v1/blobs/" + someID: answering(http.StatusOK, "content")})
+	api := fakeAPI(t, map[string]http.HandlerFunc{"GET /api/v1/blobs/" + idOf("content"): answering(http.StatusOK, "content")})
 	pipe := t.TempDir() + "/pipe"
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Skip("no named pipes here: ", err)
@@ -49,7 +49,7 @@ func TestBlobGetIntoAPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer end.Close()
-	runWith(nil, "blob", "get", "-api", api, someID, "-o", pipe).wants(t, exitDone, "")
+	runWith(nil, "blob", "get", "-api", api, idOf("content"), "-o", pipe).wants(t, exitDone, "")
 	if info, err := os.Stat(pipe); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
 		t.Fatalf("the pipe was replaced: %v, %v", info.Mode(), err)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unicode"
 
 	"github.com/staex-mcc/mcc"
 )
@@ -80,6 +81,9 @@ func classify(err error) (code int, hint string) {
 	case errors.Is(err, mcc.ErrInvalid):
 		return exitUsage, ""
 	}
+	if answer, ok := errors.AsType[*answerError](err); ok {
+		return exitFailure, answer.hint
+	}
 	return exitFailure, ""
 }
 
@@ -90,7 +94,7 @@ func oneLine(s string) string {
 		switch {
 		case r == '\n':
 			out = append(out, ';', ' ')
-		case r < ' ' || r == 0x7f:
+		case !unicode.IsPrint(r): // controls, and marks that turn the writing round
 			out = append(out, '?')
 		default:
 			out = append(out, r)

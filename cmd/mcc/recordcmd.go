@@ -133,13 +133,24 @@ func recordJSON(name string, value []byte, hd http.Header) ([]byte, error) {
 func newRecordRemoveCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rm NAME", Short: "stop keeping a record alive", Args: exactArgs(1),
-		Long: "Stop keeping a record of the node alive: it is gone there and lapses elsewhere within 48 h.",
+		Long: "Stop keeping a record of the node alive: it is gone there, and the nodes that hold it\n" +
+			"forget it within 48 h.",
 	}
 	return apiCommand(cmd, func(ctx context.Context, c *apiClient, args []string) ([]byte, func(io.Writer), error) {
 		if err := named("NAME", args[0]); err != nil {
 			return nil, nil, err
 		}
 		raw, err := c.do(ctx, http.MethodDelete, recordsPath+segment(args[0]), nil, nil)
-		return raw, func(w io.Writer) { fmt.Fprintf(w, "removed %s\n", oneLine(args[0])) }, err
+		return raw, func(w io.Writer) { fmt.Fprintln(w, released(oneLine(args[0]), time.Now())) }, err
 	}, std)
+}
+
+// longestLife is how long other nodes may hold a record or value that nobody
+// prolongs any more (docs/spec.md section 6).
+const longestLife = 48 * time.Hour
+
+// released says that the copies of others are not gone yet.
+func released(what string, now time.Time) string {
+	end := now.Add(longestLife + time.Minute).Truncate(time.Minute).UTC() // no earlier than it is
+	return fmt.Sprintf("no longer kept alive: %s; others forget it by %s", what, end.Format(time.RFC3339))
 }

@@ -114,9 +114,10 @@ func TestIDs(t *testing.T) {
 	}
 	runWith(nil, "blob", "rm", someID, "short", "-api", api).wants(t, exitUsage, "is no id")
 	for _, args := range []string{"did get", "did put", "did deactivate -yes"} {
-		for _, name := range []string{"", "z6Mk", "did:", "did:mcc:", "did:MCC:z", "did:mcc:z/path", "did:mcc:z?q", "did:mcc:z#f"} {
+		for _, name := range []string{"", "did:", "did:mcc:", "did:MCC:z", "did:mcc:z/path", "did:mcc:z?q", "did:mcc:z#f"} {
 			runWith(strings.NewReader("{}"), append(strings.Fields(args), name, "-api", api)...).wants(t, exitUsage, "is no DID")
 		}
 	}
+	runWith(nil, "did", "get", "z6Mk", "-api", api).wants(t, exitUsage, "is no DID") // for put it is a file
 	runWith(nil, "did", "deactivate", "did:mcc:z6Mk", "-api", api).wants(t, exitUsage, "never comes back\nmcc: hint: add -yes")
 }

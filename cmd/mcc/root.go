@@ -67,17 +67,35 @@ func strictBuiltins(root *cobra.Command) {
 
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usage("mcc -help lists commands and flags", "unknown command %q", args[0])
+		return usage(commandHint(cmd, args[0]), "unknown command %q", args[0])
 	}
 	return nil
 }
 
-func flagError(cmd *cobra.Command, err error) error {
-	text := err.Error()
-	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		text = "-" + bad.GetFlag().Name + ": " + cleanFlagError(err)
+// commandHint says which commands cmd has, and which of them may be meant.
+func commandHint(cmd *cobra.Command, typed string) string {
+	hint := cmd.CommandPath() + " -help lists the commands"
+	if !cmd.HasParent() {
+		hint = "mcc -help lists commands and flags"
 	}
-	return usage(cmd.CommandPath()+" -help lists the flags", "%s", strings.Replace(text, ": --", ": -", 1))
+	// One slip in a short name, else every other short name is close to it.
+	cmd.SuggestionsMinimumDistance = min(1+len(typed)/5, 2)
+	if near := cmd.SuggestionsFor(typed); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "? " + hint
+	}
+	return hint
+}
+
+func flagError(cmd *cobra.Command, err error) error {
+	text, hint := err.Error(), cmd.CommandPath()+" -help lists the flags"
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		flag := bad.GetFlag()
+		text = "-" + flag.Name + ": " + cleanFlagError(err)
+		if flag.Value.Type() == "bool" {
+			hint = fmt.Sprintf("-%s=true or -%s=false", flag.Name, flag.Name)
+		}
+	}
+	return usage(hint, "%s", strings.Replace(text, ": --", ": -", 1))
 }
 
 // runRoot prints, writes a certificate, or runs a node.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -20,6 +21,7 @@ func newStatusCommand(std streams) *cobra.Command {
 		raw, err := c.do(ctx, "GET", "/api/v1/node", nil, &node)
 		return raw, func(w io.Writer) {
 			table(w, "id\t"+node.ID, func(add func(string, ...any)) {
+				add("did\t%s", ownDID(node.ID))
 				add("label\t%s", node.Label)
 				add("consortium\t%s", orDash(node.Consortium))
 				for _, a := range node.Addresses {
@@ -68,7 +70,7 @@ func newServicesCommand(std streams) *cobra.Command {
 		return raw, func(w io.Writer) {
 			table(w, "NAME\tADDRESS\tTAGS\tWEIGHT", func(add func(string, ...any)) {
 				for _, s := range list.Services {
-					add("%s\t%s\t%v\t%d", s.Name, orDash(s.Address), s.Tags, s.Weight)
+					add("%s\t%s\t%s\t%d", s.Name, orDash(s.Address), orDash(strings.Join(s.Tags, ",")), s.Weight)
 				}
 			})
 		}, err
@@ -90,7 +92,7 @@ func newLookupCommand(std streams) *cobra.Command {
 		return raw, func(w io.Writer) {
 			table(w, "NODE\tLABEL\tCONSORTIUM\tTAGS\tHEALTHY\tRTT", func(add func(string, ...any)) {
 				for _, p := range found.Providers {
-					add("%s\t%s\t%s\t%v\t%t\t%.1f ms", p.Node, orDash(p.Label), orDash(p.Consortium), p.Tags, p.Healthy, p.RTT)
+					add("%s\t%s\t%s\t%s\t%t\t%.1f ms", p.Node, orDash(p.Label), orDash(p.Consortium), orDash(strings.Join(p.Tags, ",")), p.Healthy, p.RTT)
 				}
 			})
 		}, err

@@ -112,5 +112,5 @@ func (s *session) askTunnel(conn net.Conn, service string, choice tunnelChoice) 
 	if err != nil {
 		return nil, err
 	}
-	return nil, problemError(resp.StatusCode, data)
+	return nil, s.refused(resp.StatusCode, data)
 }

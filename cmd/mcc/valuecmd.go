@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
+	"lukechampine.com/blake3"
+
+	"github.com/staex-mcc/mcc"
 )
 
 const valuesPath = "/api/v1/values"
@@ -52,6 +56,9 @@ func newValueGetCommand(std streams) *cobra.Command {
 		if err != nil {
 			return nil, nil, err
 		}
+		if got := mcc.Hash(blake3.Sum256(value)); got.String() != id {
+			return nil, nil, fmt.Errorf("what %s sent is not value %s: %w", c.name, id, mcc.ErrDamaged)
+		}
 		raw, err := json.Marshal(map[string]any{"id": id, "value": value})
 		return raw, func(w io.Writer) { _, _ = w.Write(value) }, err
 	}, std)
@@ -60,7 +67,8 @@ func newValueGetCommand(std streams) *cobra.Command {
 func newValueRemoveCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rm ID", Short: "stop keeping a value alive", Args: exactArgs(1),
-		Long: "Stop keeping a value of the node alive: it is gone there and lapses elsewhere.",
+		Long: "Stop keeping a value of the node alive: it is gone there, and the nodes that hold it\n" +
+			"forget it within 48 h, unless another node keeps it alive.",
 	}
 	return apiCommand(cmd, func(ctx context.Context, c *apiClient, args []string) ([]byte, func(io.Writer), error) {
 		id, err := hashArgument(args[0])
@@ -68,6 +76,6 @@ func newValueRemoveCommand(std streams) *cobra.Command {
 			return nil, nil, err
 		}
 		raw, err := c.do(ctx, http.MethodDelete, valuesPath+"/"+id, nil, nil)
-		return raw, func(w io.Writer) { fmt.Fprintf(w, "removed %s\n", id) }, err
+		return raw, func(w io.Writer) { fmt.Fprintln(w, released(id, time.Now())) }, err
 	}, std)
 }

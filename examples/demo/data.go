@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// blobSize is 100 MB.
-const blobSize = 100_000_000
+// blobSize is 100 MiB.
+const blobSize = 100 << 20
 
 // stored is what the second node keeps for the others.
 type stored struct {
@@ -81,12 +81,12 @@ func (d *demo) readBlob(ctx context.Context, at *process) (string, error) {
 	if err := d.pipe(ctx, nil, sum, "blob", "get", d.stored.blob, "-api", at.url); err != nil {
 		return "", err
 	}
-	speed := blobSize / 1e6 / time.Since(begin).Seconds()
+	speed := blobSize / (1 << 20) / time.Since(begin).Seconds()
 	if got := hex.EncodeToString(sum.Sum(nil)); got != d.stored.sum {
 		return "", fmt.Errorf("the content has SHA-256 %s, put was %s", got, d.stored.sum)
 	}
 	labels, err := d.seeders(ctx, at)
-	return fmt.Sprintf("%.0f MB/s, same hash; seeders: %s", speed, strings.Join(labels, ", ")), err
+	return fmt.Sprintf("%.0f MiB/s, same hash; seeders: %s", speed, strings.Join(labels, ", ")), err
 }
 
 // seeders waits until a node is one itself and returns the labels of all.

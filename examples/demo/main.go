@@ -79,7 +79,7 @@ func run(ctx context.Context, mcc string, keep bool) (err error) {
 		{"start a fourth node with a foreign CA: it is refused", d.startForeign},
 		{"put a record on the second node, read it on the third", d.shareRecord},
 		{"put a DID document there too, resolve it on the third", d.shareDID},
-		{"put a BLOB of 100 MB on the second node", d.putBlob},
+		{"put a BLOB of 100 MiB on the second node", d.putBlob},
 		{"read it on the third node", d.readBlobOnThird},
 		{"stop the second node: files fail over to the first", d.failOver},
 		{"read the BLOB on the first node: the third has it", d.readBlobOnFirst},

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/staex-mcc/mcc"
 )
@@ -20,7 +21,7 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "UDP address of this node")
 	boot := flag.String("boot", "", "address of a node to join; the caller needs one")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *listen, *boot, flag.Args()); err != nil {
 		log.Fatal(err)

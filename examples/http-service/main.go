@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/staex-mcc/mcc"
 	"github.com/staex-mcc/mcc/identity"
@@ -23,7 +24,7 @@ func main() {
 	boot := flag.String("boot", "", "address of a node to join; without one this node serves")
 	label := flag.String("label", "", "name of this node")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *listen, *boot, *label); err != nil {
 		log.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/staex-mcc/mcc"
 	"github.com/staex-mcc/mcc/rest/client"
@@ -21,7 +22,7 @@ func main() {
 	url := flag.String("url", "http://127.0.0.1:8080", "API of a running node, or unix:path")
 	token := flag.String("token", os.Getenv("MCC_TOKEN"), "the API's token, if it asks for one")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	c, err := client.New(client.Options{URL: *url, Token: *token})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/staex-mcc/mcc"
 )
@@ -19,7 +20,7 @@ func main() {
 	if flag.NArg() != 1 {
 		log.Fatal("usage: service-watch [flags] <service>")
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	node, err := mcc.New(mcc.Options{Listen: *listen, Boot: []string{*boot}})
 	if err != nil {
