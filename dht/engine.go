@@ -61,6 +61,7 @@ type Engine struct {
 	refresh  refresh
 	publish  publish
 	handover handover
+	erasures erasures
 }
 
 // purpose is what a query was sent for.
@@ -90,6 +91,7 @@ type sent struct {
 	place     *place     // forPut and forPage
 	sighting  *sighting  // forFetch
 	page      int        // forPage
+	newcomer  *newcomer  // forHandover
 }
 
 // Stats counts what an engine did since its start.
@@ -102,7 +104,8 @@ type Stats struct {
 	Lookups, Queries uint64
 	// ChecksDropped are strangers not checked since the queue was full.
 	ChecksDropped uint64
-	// HandoversDropped are newcomers not handed records for the same reason.
+	// HandoversDropped are newcomers not handed records for the same reason,
+	// and those that did not take them.
 	HandoversDropped uint64
 	// RefreshesDropped are bucket refreshes left to the next round.
 	RefreshesDropped uint64
@@ -117,6 +120,14 @@ type Stats struct {
 	RecordsRefused, RecordsEvicted, RecordsExpired uint64
 	RecordsLost                                    uint64
 	LeasesRefused, LeasesEvicted, LeasesExpired    uint64
+	// Erasing is how many items no longer held wait for their deletion from
+	// the disk, ErasuresFailed how many deletions failed and were made again.
+	Erasing        int
+	ErasuresFailed uint64
+	// Past is how many expired records' versions are remembered, so that an
+	// older one does not come back; PastDropped were not, for want of room.
+	Past        int
+	PastDropped uint64
 }
 
 // NewEngine makes an engine that starts at now. Nothing happens before the
@@ -178,6 +189,8 @@ func (e *Engine) Stats() Stats {
 	s.Records, s.Values, s.ValueBytes = len(e.items.sorted)-e.items.values, e.items.values, e.items.bytes
 	s.RecordsRefused, s.RecordsEvicted, s.RecordsExpired = e.items.refused, e.items.evicted, e.items.expired
 	s.RecordsLost = e.items.lost
+	s.Erasing = len(e.items.doomed) + e.erasures.running
+	s.Past, s.PastDropped = e.items.past.order.Len(), e.items.past.dropped
 	s.LeasesRefused, s.LeasesEvicted, s.LeasesExpired = e.leases.refused, e.leases.evicted, e.leases.expired
 	return s
 }
@@ -206,6 +219,9 @@ func (e *Engine) runTimers() {
 		case timerHandOver:
 			e.handover.timer = false
 			e.runHandover()
+		case timerErase:
+			e.erasures.paused = false
+			e.runErasures()
 		}
 	}
 }
@@ -279,8 +295,7 @@ func (e *Engine) failed(ev Failed) {
 		e.checks.running--
 		e.runChecks()
 	case forHandover:
-		e.handover.running--
-		e.runHandover()
+		e.handOverFailed(s, ev.Here)
 	case forSeed:
 		s.op.seedFailed(e)
 	case forLookup:

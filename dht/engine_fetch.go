@@ -20,7 +20,8 @@ func (op *operation) get(e *Engine) {
 
 // suits reports whether it is an item that the read is after.
 func (op *operation) suits(e *Engine, it *Item) bool {
-	return it != nil && it.Key == op.lookup.target && it.Immutable() == op.task.Immutable && !it.expired(e.now)
+	return it != nil && it.Key == op.lookup.target && it.Immutable() == op.task.Immutable &&
+		!it.expired(e.now) && !e.items.past.outdates(it)
 }
 
 // fetch goes on after the lookup: the newest version seen is the result, if the

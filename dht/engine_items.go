@@ -1,21 +1,20 @@
 package dht
 
+import "errors"
+
 // write is an item on its way to the store, or out of it, and who waits for it.
 type write struct {
 	call    uint64 // a peer's query, or 0
 	op      *operation
 	dropped *heldItem // what is on its way out
+	erases  bool      // a deletion that nobody waits for
+	key     Key
 }
 
 // receiveItem keeps a peer's item, or says that the whole is wanted. The answer
 // waits for the disk.
 func (e *Engine) receiveItem(r Received) {
-	it := r.Query.Item
-	payer := it.Owner
-	if it.Immutable() {
-		payer = r.Peer.ID
-	}
-	status, waits, inForce := e.storeItem(Kept{Item: it, Payer: payer}, &write{call: r.Call})
+	status, waits, inForce := e.storeItem(broughtBy(r.Query.Item, r.Peer.ID), &write{call: r.Call})
 	if !waits {
 		a := &Answer{Kind: KindPut, Status: status}
 		a.Item = fitting(inForce, r.MaxAnswer-putAnswerFixedSize)
@@ -57,15 +56,9 @@ func (e *Engine) storeItem(p Kept, w *write) (status Status, waits bool, inForce
 // write asks for a write that w waits for; without kept it is a deletion.
 func (e *Engine) write(key Key, kept *Kept, w *write) {
 	e.lastID++
+	w.key = key
 	e.writes[e.lastID] = w
 	e.actions.Writes = append(e.actions.Writes, Write{ID: e.lastID, Key: key, Kept: kept})
-}
-
-// erase asks for a deletion that nobody waits for.
-func (e *Engine) erase(keys ...Key) {
-	for _, key := range keys {
-		e.actions.Writes = append(e.actions.Writes, Write{Key: key})
-	}
 }
 
 // stored takes over what the disk has now.
@@ -75,11 +68,25 @@ func (e *Engine) stored(ev Stored) {
 		return
 	}
 	delete(e.writes, ev.Write)
-	if w.dropped != nil {
+	switch {
+	case w.dropped != nil:
 		w.op.dropped(e, w.dropped, ev.Err)
 		return
+	case w.erases:
+		e.erased(w.key, ev.Err)
+		return
 	}
+	e.written(w, ev)
+}
+
+// written takes over an item that was to be stored.
+func (e *Engine) written(w *write, ev Stored) {
+	own := e.items.pending[ev.Write].Own
 	held, gone := e.items.commit(ev.Write, ev.Err == nil)
+	if ev.Err != nil && !own && !errors.Is(ev.Err, ErrBusy) {
+		// It may be on the disk all the same.
+		gone = append(gone, w.key)
+	}
 	e.erase(gone...)
 	if held != nil && held.Own {
 		e.publishLater(held)
@@ -153,17 +160,26 @@ func (e *Engine) restoreItems(items []Kept) {
 			}
 		}
 	}
+	if len(e.items.doomed) > 0 {
+		e.timers.set(e.now, timerErase, 0)
+	}
 }
 
+// restoreItem takes over one of them, or has it deleted.
 func (e *Engine) restoreItem(k Kept) {
-	if e.items.byKey[k.Item.Key] != nil || k.over(e.now) || !e.items.room(k, nil) {
-		return
-	}
-	if gone, _ := e.items.inTheWay(k, nil); len(gone) > 0 {
-		return // the bounds were larger then
-	}
 	k.Item = k.Item.kept()
-	if held := e.items.insert(k); k.Own {
-		e.publishLater(held)
+	k.taken = e.now
+	switch {
+	case e.items.byKey[k.Item.Key] != nil:
+	case k.over(e.now):
+		k.taken = k.Item.Expires
+		e.items.past.remember(k, e.now)
+		e.items.doomed = append(e.items.doomed, k.Item.Key)
+	case e.items.fits(k):
+		if held := e.items.insert(k); k.Own {
+			e.publishLater(held)
+		}
+	case !k.Own: // the bounds were larger then
+		e.items.doomed = append(e.items.doomed, k.Item.Key)
 	}
 }

@@ -37,7 +37,7 @@ func TestOffer(t *testing.T) {
 	a := identity.ID{1}
 	one, two := unsigned(a, "n", 1, largeValue), unsigned(a, "n", 2, largeValue)
 	longer := two.with(two.Value)
-	longer.Expires = longer.Expires.Add(time.Minute)
+	longer.Expires = longer.Expires.Add(time.Hour)
 	expired := unsigned(a, "n", 9, largeValue)
 	expired.Expires = testTime.Add(-time.Hour)
 	r := newRig(t)

@@ -16,6 +16,7 @@ const (
 	timerSweep                      // drop what expired
 	timerRepublish                  // offer own records again
 	timerHandOver                   // go on handing records to newcomers
+	timerErase                      // go on deleting
 )
 
 // timer is one entry of timers. There is no cancelling: whoever handles a timer

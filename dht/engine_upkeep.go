@@ -163,13 +163,6 @@ func (e *Engine) probe() {
 	}
 }
 
-// sweep drops what expired.
-func (e *Engine) sweep() {
-	e.timers.set(e.now.Add(e.jitter(sweepInterval)), timerSweep, 0)
-	e.leases.sweep(e.now)
-	e.erase(e.items.sweep(e.now)...)
-}
-
 // refresh is the queue of lookups that keep the table full.
 type refresh struct {
 	queue   []Key

@@ -53,7 +53,7 @@ type Asked struct {
 // Cancelled ends an operation without a result.
 type Cancelled struct{ Op uint64 }
 
-// Stored tells the outcome of one of Actions.Writes that has an ID. Writes under
+// Stored tells the outcome of one of Actions.Writes. Writes under
 // one key end in the order in which they were asked for.
 type Stored struct {
 	Write uint64
@@ -159,7 +159,7 @@ type Response struct {
 }
 
 // Write asks to store an item durably, or to delete what is under Key if Kept is
-// nil. One with an ID is answered by Stored. A head takes the place of another
+// nil. It is answered by Stored. A head takes the place of another
 // head of the same value, which stays.
 type Write struct {
 	ID   uint64

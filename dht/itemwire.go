@@ -153,39 +153,51 @@ func (it *Item) decodeValue(in *reader) error {
 
 // An entry of the store is an item with what the holder notes about it:
 //
-//	 0       1       33
-//	+-------+-------+------+
-//	| flags | payer | item |
-//	| 1     | 32    |      |
-//	+-------+-------+------+
+//	 0       1       33        33 or 65
+//	+-------+-------+---------+------+
+//	| flags | payer | bringer | item |
+//	| 1     | 32    | 0 or 32 |      |
+//	+-------+-------+---------+------+
 //
-// Bit 0 of the flags says that it is an own one, the others are zero.
+// The flags are 0, 1 for an own item, or 2 for one with a bringer, who is
+// neither zero nor the payer.
 const (
-	keptOwn       = 1
-	keptFixedSize = 1 + 32
+	keptOwn     = 1
+	keptBrought = 2
 )
 
 // appendKept appends the encoding of a kept item, which is whole.
 func appendKept(dst []byte, k Kept) []byte {
-	var flags byte
-	if k.Own {
-		flags = keptOwn
+	switch {
+	case k.Own:
+		dst = append(append(dst, keptOwn), k.Payer[:]...)
+	case !k.Bringer.IsZero():
+		dst = append(append(dst, keptBrought), k.Payer[:]...)
+		dst = append(dst, k.Bringer[:]...)
+	default:
+		dst = append(append(dst, 0), k.Payer[:]...)
 	}
-	dst = append(append(dst, flags), k.Payer[:]...)
 	return appendItem(dst, k.Item)
 }
 
 // decodeKept reads an entry that fills b. A head alone is no entry.
 func decodeKept(b []byte) (Kept, error) {
-	if len(b) < keptFixedSize || b[0] > keptOwn {
+	in := reader{b: b}
+	flags := in.uint8()
+	k := Kept{Own: flags == keptOwn, Payer: identity.ID(in.id())}
+	if flags == keptBrought {
+		k.Bringer = identity.ID(in.id())
+	}
+	if in.failed || flags > keptBrought || flags == keptBrought && (k.Bringer.IsZero() || k.Bringer == k.Payer) {
 		return Kept{}, fmt.Errorf("stored item: %w: bad start", ErrMalformed)
 	}
-	it, err := decodeItem(b[keptFixedSize:])
+	it, err := decodeItem(in.b)
 	if err == nil && !it.Whole() {
 		err = fmt.Errorf("stored item: %w: no value", ErrMalformed)
 	}
 	if err != nil {
 		return Kept{}, err
 	}
-	return Kept{Item: it, Own: b[0] == keptOwn, Payer: identity.ID(b[1:keptFixedSize])}, nil
+	k.Item = it
+	return k, nil
 }

@@ -128,18 +128,18 @@ func New(env Env) (*Kademlia, error) {
 		results: map[uint64]chan<- Result{}, calls: map[uint64]chan<- Response{},
 	}
 	now := time.Now()
-	cfg, err := k.load(now)
+	cfg, err := k.load()
 	if err != nil {
 		return nil, fmt.Errorf("dht: %w", err)
 	}
 	k.engine = NewEngine(cfg, now)
 	k.saveAt = now.Add(firstSave)
 	k.ctx, k.stop = context.WithCancel(context.Background())
-	k.wg.Go(k.run)
 	for i := range k.writes {
 		k.writes[i] = make(chan writeJob, writeQueue)
 		k.wg.Go(func() { k.write(k.writes[i]) })
 	}
+	k.wg.Go(k.run) // it may write at once
 	return k, nil
 }
 

@@ -111,6 +111,61 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
+// grudging is a store that is slow to delete and fails every third time.
+type grudging struct {
+	store.Store
+	deletions *atomic.Int64
+}
+
+func (g grudging) Delete(key []byte) error {
+	time.Sleep(10 * time.Millisecond)
+	if g.deletions.Add(1)%3 == 0 {
+		return errDisk
+	}
+	return g.Store.Delete(key)
+}
+
+// TestNothingStays: what expired leaves the disk, however hard that is, and so
+// does what expired while the node was away.
+func TestNothingStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var deletions atomic.Int64
+		m := dhttest.NewMesh(t, func(env dht.Env) (dht.DHT, error) {
+			env.Store = grudging{env.Store, &deletions}
+			return dht.New(env)
+		}, dhttest.Latency)
+		nodes := m.StartJoined(2)
+		time.Sleep(20 * time.Second)
+		for i := range 300 {
+			if acks, err := nodes[0].PutRecord(t.Context(), nodes[0].SignRecord(fmt.Sprint(i), 1, "x")); err != nil || acks != 1 {
+				t.Fatalf("put %d: %d, %v", i, acks, err)
+			}
+		}
+		nodes[0].Stop()
+		// The first deletions go on before the restart, the rest after it.
+		time.Sleep(time.Hour)
+		for left := 300; left == 300; left = onDisk(nodes[1].Store) {
+			time.Sleep(time.Second)
+		}
+		nodes[1].Restart()
+		time.Sleep(5 * time.Minute)
+		s := nodes[1].DHT.(*dht.Kademlia).Stats()
+		if left := onDisk(nodes[1].Store); left != 0 || s.Records != 0 || s.Erasing != 0 {
+			t.Errorf("%d stay on disk, %+v", left, s)
+		}
+		if deletions.Load() < 300*4/3 || s.ErasuresFailed == 0 {
+			t.Errorf("%d deletions, %d failed since the restart: the test tests nothing", deletions.Load(), s.ErasuresFailed)
+		}
+	})
+}
+
+func onDisk(s store.Store) (count int) {
+	for range s.Scan([]byte("dht/item/")) {
+		count++
+	}
+	return count
+}
+
 // TestManyAtOnce puts more under way than there are senders.
 func TestManyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

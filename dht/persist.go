@@ -31,16 +31,16 @@ type writeJob struct {
 	write uint64
 }
 
-// load reads what an earlier run left. Entries that cannot be read or are over
-// are dropped; of large items only the heads stay in memory.
-func (k *Kademlia) load(now time.Time) (EngineConfig, error) {
+// load reads what an earlier run left. Entries that cannot be read are dropped;
+// of large items only the heads stay in memory.
+func (k *Kademlia) load() (EngineConfig, error) {
 	cfg := EngineConfig{Self: k.env.Identity.ID(), Alpha: k.env.Alpha, Rand: newRand()}
 	for e, err := range k.env.Store.Scan([]byte(itemPrefix)) {
 		if err != nil {
 			return cfg, fmt.Errorf("load items: %w", err)
 		}
 		kept, err := decodeKept(e.Value)
-		if err != nil || kept.over(now) || string(e.Key) != string(itemKey(kept.Item.Key)) {
+		if err != nil || string(e.Key) != string(itemKey(kept.Item.Key)) {
 			if err := k.env.Store.Delete(e.Key); err != nil {
 				return cfg, fmt.Errorf("drop item: %w", err)
 			}
@@ -65,10 +65,7 @@ func (k *Kademlia) startWrite(w Write) {
 	select {
 	case k.writes[int(w.Key[0])%writers] <- job:
 	default:
-		// A deletion that is lost is made up for by the next start.
-		if w.ID != 0 {
-			k.again = append(k.again, Stored{Write: w.ID, Err: ErrBusy})
-		}
+		k.again = append(k.again, Stored{Write: w.ID, Err: ErrBusy})
 	}
 }
 

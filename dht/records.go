@@ -21,8 +21,10 @@ type itemStore struct {
 	pending map[uint64]Kept
 	inWrite int           // bytes of values pending
 	newest  map[Key]*Item // the last pending version of a key
-	limit   int           // maxItems, less in tests
-	most    int           // maxBytes, less in tests
+	doomed  []Key         // to be deleted from the disk, no longer held
+	past    *past
+	limit   int // maxItems, less in tests
+	most    int // maxBytes, less in tests
 
 	refused, evicted, expired, lost uint64
 }
@@ -37,7 +39,7 @@ func newItemStore(self identity.ID) *itemStore {
 	return &itemStore{
 		self: self, own: KeyOf(self), limit: maxItems, most: maxBytes,
 		byKey: map[Key]*heldItem{}, payers: map[identity.ID]usage{},
-		pending: map[uint64]Kept{}, newest: map[Key]*Item{},
+		pending: map[uint64]Kept{}, newest: map[Key]*Item{}, past: newPast(),
 	}
 }
 
@@ -60,6 +62,7 @@ func (s *itemStore) get(key Key, now time.Time) *Item {
 // without, it is held already. With StatusOutdated comes the version in force.
 func (s *itemStore) begin(id uint64, p Kept, now time.Time) (status Status, write *Kept, inForce *Item) {
 	it := p.Item
+	p.taken = now
 	if it.expired(now) || it.Expires.After(now.Add(RecordLife+ClockTolerance)) {
 		return s.refuse(StatusExpired), nil, nil
 	}
@@ -71,16 +74,23 @@ func (s *itemStore) begin(id uint64, p Kept, now time.Time) (status Status, writ
 			return s.refuse(StatusFull), nil, nil
 		case c > 0 && !sameVersion(held.Item, it):
 			return s.refuse(StatusOutdated), nil, held.Item
-		case c >= 0 && (held.Own || !p.Own):
+		case c >= 0 && (held.Own || !p.Own), !p.Own && !worthWriting(held.Item, it, now):
+			s.settle(held, p)
 			return StatusStored, nil, nil
+		}
+		if sameVersion(held.Item, it) {
+			p.taken = held.taken
 		}
 		p.Own = p.Own || held.Own
 	}
-	if n := s.newest[it.Key]; n != nil && compareItems(n, it) > 0 {
-		// The version in force is not durable yet, so it is not shown.
+	switch n := s.newest[it.Key]; {
+	case n != nil && compareItems(n, it) > 0, held == nil && s.past.outdates(it):
+		// The version in force is not durable yet or over, so it is not shown.
 		return s.refuse(StatusOutdated), nil, nil
+	case n != nil && !p.Own && !it.Whole() && !worthWriting(n, it, now):
+		return s.refuse(StatusFull), nil, nil
 	}
-	if !s.room(p, held) || len(s.pending) >= maxPendingItems || s.inWrite+len(it.Value) > maxPendingBytes {
+	if !s.room(p, held) || s.behind(p, held) {
 		return s.refuse(StatusFull), nil, nil
 	}
 	switch {
@@ -90,7 +100,7 @@ func (s *itemStore) begin(id uint64, p Kept, now time.Time) (status Status, writ
 	case held.Item.Whole():
 		p.Item = it.with(held.Item.Value)
 	}
-	s.inWrite += len(p.Item.Value)
+	s.inWrite += p.Item.Size
 	s.pending[id], s.newest[it.Key] = p, p.Item
 	return StatusStored, &p, nil
 }
@@ -108,7 +118,7 @@ func (s *itemStore) commit(id uint64, ok bool) (held *heldItem, gone []Key) {
 		return nil, nil
 	}
 	delete(s.pending, id)
-	s.inWrite -= len(p.Item.Value)
+	s.inWrite -= p.Item.Size
 	if s.newest[p.Item.Key] == p.Item {
 		delete(s.newest, p.Item.Key)
 	}
@@ -117,6 +127,7 @@ func (s *itemStore) commit(id uint64, ok bool) (held *heldItem, gone []Key) {
 	}
 	p.Item = p.Item.kept()
 	held = s.byKey[p.Item.Key]
+	s.past.forget(p.Item.Key)
 	gone = s.makeRoom(p, held)
 	if held == nil {
 		return s.insert(p), gone
@@ -160,20 +171,22 @@ func (s *itemStore) forget(key Key) *heldItem {
 	return nil
 }
 
-// sweep forgets what expired and returns the keys, nearest first.
-func (s *itemStore) sweep(now time.Time) (gone []Key) {
-	for i := 0; i < len(s.sorted); {
-		h := s.sorted[i]
+// sweep forgets what expired, at most so many items, and returns their keys,
+// nearest first.
+func (s *itemStore) sweep(now time.Time, most int) (gone []Key) {
+	s.sorted = slices.DeleteFunc(s.sorted, func(h *heldItem) bool {
 		key := h.Item.Key
 		// A newer version on its way to the disk keeps its place.
-		if !h.over(now) || s.newest[key] != nil {
-			i++
-			continue
+		if len(gone) == most || !h.over(now) || s.newest[key] != nil {
+			return false
 		}
 		gone = append(gone, key)
-		s.remove(i)
+		delete(s.byKey, key)
+		s.charge(h.Kept, -1)
+		s.past.remember(h.Kept, now)
 		s.expired++
-	}
+		return true
+	})
 	return gone
 }
 

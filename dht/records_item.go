@@ -37,6 +37,30 @@ type Kept struct {
 	// Payer is whose quota it counts towards: the owner of a record, the
 	// bringer of an immutable value.
 	Payer identity.ID
+	// Bringer is who brought a record that is another's, and it counts towards
+	// that quota too: owners cost nothing, peers do. Zero for other items.
+	Bringer identity.ID
+
+	taken time.Time // when this version was first taken here
+}
+
+// broughtBy is a peer's item as a holder keeps it.
+func broughtBy(it *Item, peer identity.ID) Kept {
+	if it.Immutable() || it.Owner == peer {
+		return Kept{Item: it, Payer: peer}
+	}
+	return Kept{Item: it, Payer: it.Owner, Bringer: peer}
+}
+
+// payers are those whose quotas it counts towards.
+func (k Kept) payers() []identity.ID {
+	switch {
+	case k.Own:
+		return nil
+	case k.Bringer.IsZero():
+		return []identity.ID{k.Payer}
+	}
+	return []identity.ID{k.Payer, k.Bringer}
 }
 
 // RecordItem is r as an item; both share Value and Sig.

@@ -140,6 +140,9 @@ func TestBooks(t *testing.T) {
 			if rng.IntN(2) == 0 && !owner.IsZero() {
 				k = kept(unsigned(owner, fmt.Sprint(rng.IntN(40)), rng.Uint64N(3), string(k.Item.Value)))
 			}
+			if !k.Item.Immutable() {
+				k = broughtBy(k.Item, identity.ID{byte(1 + rng.IntN(3))})
+			}
 			k.Own = rng.IntN(20) == 0
 			k.Item.Expires = now.Add(time.Duration(rng.IntN(48)) * time.Hour)
 			if status, write, _ := s.begin(1, k, now); write != nil && status == StatusStored {
@@ -149,7 +152,7 @@ func TestBooks(t *testing.T) {
 			s.forget(s.sorted[rng.IntN(len(s.sorted))].Item.Key)
 		default:
 			now = now.Add(time.Hour)
-			s.sweep(now)
+			s.sweep(now, 9)
 		}
 		checkBooks(t, s)
 	}
@@ -167,7 +170,9 @@ func checkBooks(t *testing.T, s *itemStore) {
 		}
 		if !h.Own {
 			bytes += h.Item.Size
-			payers[h.Payer] = payers[h.Payer].add(h.Kept, 1)
+			for _, p := range h.payers() {
+				payers[p] = payers[p].add(h.Kept, 1)
+			}
 		}
 	}
 	if bytes != s.bytes || values != s.values || len(payers) != len(s.payers) || len(s.byKey) != len(s.sorted) {

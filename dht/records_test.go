@@ -31,7 +31,7 @@ func putRecord(s *itemStore, id uint64, it *Item, now time.Time) Status {
 func TestRecordStoreVersions(t *testing.T) {
 	a := identity.ID{1}
 	prolonged := unsigned(a, "n", 2, "b")
-	prolonged.Expires = prolonged.Expires.Add(time.Minute)
+	prolonged.Expires = prolonged.Expires.Add(time.Hour)
 	tests := []struct {
 		what   string
 		record *Item
@@ -78,7 +78,7 @@ func TestRecordStoreTimes(t *testing.T) {
 			t.Errorf("a life of %v: got status %d, want %d", life, got, want)
 		}
 	}
-	if gone := s.sweep(testTime.Add(time.Second)); len(gone) != 1 || len(s.sorted) != 1 {
+	if gone := s.sweep(testTime.Add(time.Second), 9); len(gone) != 1 || len(s.sorted) != 1 {
 		t.Errorf("swept %d, %d are left, want 1 and 1", len(gone), len(s.sorted))
 	}
 }

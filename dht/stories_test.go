@@ -103,7 +103,7 @@ func number(word string) int {
 	return n
 }
 
-func list(nodes []node) string {
+func listed(nodes []node) string {
 	var out strings.Builder
 	for _, n := range nodes {
 		fmt.Fprintln(&out, word(n.key))
@@ -130,9 +130,9 @@ func TestTableStories(t *testing.T) {
 			case "failed":
 				return tellChange(tab.failed(prefix(args[0]), at(args[1])))
 			case "closest":
-				return list(tab.closest(prefix(args[0]), number(args[1]), false))
+				return listed(tab.closest(prefix(args[0]), number(args[1]), false))
 			case "closest-failing":
-				return list(tab.closest(prefix(args[0]), number(args[1]), true))
+				return listed(tab.closest(prefix(args[0]), number(args[1]), true))
 			case "probe":
 				if s := tab.probe(at(args[0]), time.Minute, 10*time.Second); s != nil {
 					return word(s.key) + "\n"
@@ -187,7 +187,7 @@ func TestLookupStories(t *testing.T) {
 			case "slow":
 				l.delay(find(args[0]))
 			case "nearest":
-				return list(l.nearest())
+				return listed(l.nearest())
 			case "hops":
 				return fmt.Sprintln(l.hops())
 			case "soft":

@@ -278,7 +278,10 @@ func FuzzDecodeItem(f *testing.F) {
 
 func FuzzDecodeKept(f *testing.F) {
 	for _, seed := range itemSeeds(f) {
-		f.Add(append(make([]byte, keptFixedSize), seed...))
+		f.Add(append(make([]byte, 1+32), seed...))
+		f.Add(append(append([]byte{keptBrought}, bytes.Repeat([]byte("1"), 64)...), seed...))
+		f.Add(append(append([]byte{keptBrought, 2}, bytes.Repeat([]byte("1"), 63)...), seed...))
+		f.Add(append(append([]byte{keptBrought, 1}, make([]byte, 63)...), seed...))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		kept, err := decodeKept(b)
