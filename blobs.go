@@ -138,7 +138,7 @@ func (n *Node) OpenBlob(ctx context.Context, id Hash) (Blob, error) {
 	}
 	r, err := n.blobs.swarm.Open(ctx, blob.ID(id))
 	if err != nil {
-		return nil, blobError(err)
+		return nil, publicError(err)
 	}
 	return openBlob{r}, nil
 }
@@ -157,18 +157,6 @@ func (n *Node) mayFetch(ctx context.Context, id Hash) error {
 	}
 	n.awaitJoin(ctx)
 	return nil
-}
-
-// blobError is publicError for what the swarm says: what its last seeder said
-// explains the failure and is not its kind, but for a refusal.
-func blobError(err error) error {
-	switch {
-	case !errors.Is(err, swarm.ErrUnreachable):
-		return publicError(err)
-	case errors.Is(err, ErrDenied):
-		return fmt.Errorf("%w: %v", ErrDenied, err)
-	}
-	return fmt.Errorf("%w: %v", ErrUnreachable, err)
 }
 
 // openBlob is a reader with the errors of this package.
@@ -191,7 +179,7 @@ func publicReadError(err error) error {
 	if err == io.EOF {
 		return err
 	}
-	return blobError(err)
+	return publicError(err)
 }
 
 func swarmInfo(info swarm.Info) BlobInfo {
@@ -204,7 +192,7 @@ func (n *Node) StatBlob(ctx context.Context, id Hash) (BlobInfo, error) {
 		return BlobInfo{}, err
 	}
 	info, err := n.blobs.swarm.Stat(ctx, blob.ID(id))
-	return swarmInfo(info), blobError(err)
+	return swarmInfo(info), publicError(err)
 }
 
 // DeleteBlob implements Blobs.

@@ -89,6 +89,7 @@ func (b *blobShelf) count(s *Stats) {
 	s.Counters["blob_fetched_bytes"] = moved.FetchedBytes
 	s.Counters["blob_duplicate_bytes"] = moved.DuplicateBytes
 	s.Counters["blob_seeders_banned"] = moved.Banned
+	s.Counters["blob_seeders_outpaced"] = moved.Outpaced
 	s.Counters["blob_served_bytes"] = moved.ServedBytes
 	s.Counters["blob_malformed_requests"] = moved.Malformed
 	s.Counters["blob_announced"] = announced.Placed

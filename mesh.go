@@ -93,8 +93,9 @@ type Blobs interface {
 	// OpenBlob returns a reader of a BLOB that is here or at a seeder. It
 	// waits until the size is proven; the content is fetched while it is read,
 	// and only as fast. ctx bounds the opening and, unless it is local, all
-	// reading. Nobody having it is ErrNotFound, nobody delivering it
-	// ErrUnreachable. The caller closes the Blob.
+	// reading. Nobody having it is ErrNotFound. Nobody delivering it is
+	// ErrUnreachable, after 10 s, or up to 2 min while seeders are left to try.
+	// The caller closes the Blob.
 	OpenBlob(ctx context.Context, id Hash) (Blob, error)
 	// StatBlob describes a BLOB that is here or at a seeder.
 	StatBlob(ctx context.Context, id Hash) (BlobInfo, error)

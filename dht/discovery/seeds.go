@@ -159,7 +159,8 @@ func (s *Seeds) Withdraw(ctx context.Context, id [32]byte) error {
 }
 
 // Find returns the nodes that say they hold a BLOB now, in the order of their
-// ids; none is an empty slice. This node is among them while it announces the
+// ids; none is an empty slice. The order is no hint whom to ask: keys cost
+// nothing, so somebody may have made up the lowest. This node is among them while it announces the
 // BLOB, whether the mesh knows it already or not. It asks the network and blocks
 // until that answers or ctx ends.
 func (s *Seeds) Find(ctx context.Context, id [32]byte) ([]Seeder, error) {

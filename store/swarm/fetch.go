@@ -11,9 +11,16 @@ import (
 	"github.com/staex-mcc/mcc/store/blob"
 )
 
-// patience is how long somebody waits without a group arriving before the fetch
-// fails with ErrUnreachable.
-const patience = 30 * time.Second
+const (
+	// patience is how long somebody waits without a group arriving before the
+	// fetch fails with ErrUnreachable.
+	patience = 30 * time.Second
+	// openPatience is that time while no seeder has proven the size, so that
+	// whoever opens the BLOB learns soon that they are all gone.
+	openPatience = 10 * time.Second
+	// mostPatience is that time while seeders are left that nobody has tried.
+	mostPatience = 2 * time.Minute
+)
 
 // fetch is one BLOB on its way here. Its goroutine, run, finds seeders, starts
 // links to them and ends it all; each link has a goroutine of its own. What they
@@ -50,7 +57,7 @@ func newFetch(s *Swarm, id blob.ID) *fetch {
 	}
 	f.ctx, f.cancel = context.WithCancelCause(s.ctx)
 	f.links = newCrew(f.ctx)
-	f.state.init(s.self, time.Now())
+	f.state.init(s.self, s.past, time.Now())
 	f.scout.target = startLinks
 	return f
 }

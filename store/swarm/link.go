@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/staex-mcc/mcc/store/blob"
@@ -13,6 +14,8 @@ import (
 
 const (
 	dialTimeout = 10 * time.Second
+	// strangerTimeout bounds the first dial to a seeder that is new.
+	strangerTimeout = 2 * time.Second
 	// silence is how long a seeder that owes something may send nothing, and
 	// groupTime how long it may go without a whole group.
 	silence   = 5 * time.Second
@@ -25,30 +28,55 @@ const (
 	topUpGroups = 8
 )
 
-// errIdle ends a link that has had nothing to do for a while.
-var errIdle = errors.New("nothing to ask for")
+var (
+	// errIdle ends a link that has had nothing to do for a while.
+	errIdle = errors.New("nothing to ask for")
+	// errSlow ends a link to a seeder when others are quicker.
+	errSlow = errors.New("slower than other seeders")
+)
 
 // link is a connection to one seeder and the goroutine that works it: ask, then
 // receive what was asked for first, and so on.
 type link struct {
 	f    *fetch
-	from *candidate    // under the fetch's lock, but for its Seeder's Node
-	line line          // under the fetch's lock
 	work chan struct{} // one slot: there may be something to do
 
+	// Under the fetch's lock.
+	from    *candidate // but for its Seeder's Node
+	line    line
+	site    netip.Prefix // an end of the dial is owed there, unless it is up
+	up      bool         // it has said the size, and proven it if it was not known
+	slow    bool         // far slower than others
+	left    bool         // leave was called
+	praised bool         // it has delivered
+
+	ctx       context.Context // ends with leave
+	leave     context.CancelCauseFunc
+	started   time.Time
+	dialTime  time.Duration
 	seeder    Seeder
 	conn      net.Conn
 	lastGroup time.Time
 	diskErr   error // the store's, not the seeder's
 }
 
-func newLink(f *fetch, c *candidate) *link {
-	return &link{f: f, from: c, seeder: c.Seeder, line: newLine(), work: make(chan struct{}, 1)}
+// newLink is under the fetch's lock, but in run's goroutine, which owns links.
+func newLink(f *fetch, c *candidate, now time.Time) *link {
+	l := &link{
+		f: f, from: c, line: newLine(), work: make(chan struct{}, 1),
+		site: c.site, started: now, dialTime: c.dialTime(), seeder: c.seeder(),
+	}
+	l.ctx, l.leave = context.WithCancelCause(f.links.ctx)
+	return l
 }
 
 // run is the link's goroutine.
-func (l *link) run(ctx context.Context) {
-	err := l.serve(ctx)
+func (l *link) run(context.Context) {
+	defer l.leave(nil)
+	err := l.serve(l.ctx)
+	if context.Cause(l.ctx) == errSlow && !errors.Is(err, blob.ErrMismatch) { //nolint:errorlint // as leave was given it
+		err = errSlow
+	}
 	if l.diskErr != nil {
 		l.f.fail(l.diskErr)
 	}
@@ -67,6 +95,7 @@ func (l *link) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.f.state.arrived(l)
 	for {
 		if err := l.ask(ctx, l.f.state.assign(l, time.Now())); err != nil {
 			return err
@@ -93,7 +122,7 @@ func (l *link) hangUp(conn net.Conn) {
 }
 
 func (l *link) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.dialTime)
 	defer cancel()
 	conn, err := l.f.s.network.Dial(ctx, l.seeder, l.f.id)
 	if err != nil {
@@ -115,6 +144,7 @@ func (l *link) introduce(ctx context.Context) (int64, error) {
 	if err := p.ask(ctx, l.conn, l.f.id, size); err != nil {
 		return 0, err
 	}
+	l.f.state.praise(l, time.Now())
 	return size, l.f.prove(ctx, l, size, &p)
 }
 
@@ -177,7 +207,9 @@ func (l *link) idle(ctx context.Context) error {
 // readSize reads what a seeder says first.
 func readSize(ctx context.Context, conn net.Conn) (int64, error) {
 	var b [sizeLen]byte
-	if _, err := io.ReadFull(timedReader{ctx: ctx, conn: conn, limit: silence}, b[:]); err != nil {
+	end := time.Now().Add(silence)
+	r := timedReader{ctx, conn, silence, func() time.Time { return end }}
+	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return 0, fmt.Errorf("read size: %w", err)
 	}
 	return decodeSize(b)

@@ -36,6 +36,8 @@ type line struct {
 
 	round round
 	speed float64 // bytes a second of the best round so far
+
+	meter meter
 }
 
 // round is a measurement of the throughput at one depth.
@@ -52,6 +54,7 @@ func (l *line) push(o owed) {
 	if len(l.queue) == 0 {
 		l.startHead(o.asked)
 		l.round = round{start: o.asked, left: l.depth}
+		l.meter.start(o.asked)
 	}
 	l.queue = append(l.queue, o)
 }
@@ -63,6 +66,9 @@ func (l *line) pop(now time.Time) {
 	l.measure(head.bytes, now.Sub(l.headStart))
 	l.deepen(head.bytes, now)
 	l.startHead(now)
+	if len(l.queue) == 0 {
+		l.meter.stop(now)
+	}
 }
 
 func (l *line) startHead(now time.Time) {
@@ -75,6 +81,7 @@ func (l *line) landed(n int64, now time.Time) {
 		l.headFirst, l.headAhead = now, n
 	}
 	l.headBytes += n
+	l.meter.bytes += n
 }
 
 // room says that one more unit may be asked for. A slow seeder does not hold

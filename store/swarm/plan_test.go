@@ -4,8 +4,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/staex-mcc/mcc/identity"
 )
 
 // all says that n groups are missing.
@@ -160,53 +158,5 @@ func TestLineRoom(t *testing.T) {
 	l.landed(unitSize*7/16, now.Add(time.Second))
 	if !l.room(now.Add(time.Second)) {
 		t.Error("a slow line has no room though its unit is nearly here")
-	}
-}
-
-func TestPool(t *testing.T) {
-	now := time.Unix(1000, 0)
-	p := newPool(identity.ID{0})
-	found := make([]Seeder, 0, 300)
-	for i := range 300 {
-		found = append(found, Seeder{Node: identity.ID{byte(i), byte(i >> 8)}})
-	}
-	if added, dropped := p.add(found); added != maxSeeders || dropped != 299-maxSeeders {
-		t.Errorf("added %d, dropped %d", added, dropped)
-	}
-	if added, dropped := p.add(found[:10]); added != 0 || dropped != 0 {
-		t.Errorf("again: added %d, dropped %d", added, dropped)
-	}
-	p.order = p.order[:3]
-	a, b, c := p.order[0], p.order[1], p.order[2]
-	if a.Node != found[1].Node {
-		t.Error("this node is in its own pool")
-	}
-	a.busy, c.banned = true, true
-	if got := p.next(now); got != b {
-		t.Errorf("next is %v, want the second", got)
-	}
-	b.fail(now)
-	if got := p.next(now); got != nil {
-		t.Errorf("next is %v, want none before the retry", got.Node)
-	}
-	if got := p.nextRetry(); got != now.Add(minBackoff) || p.next(got) != b {
-		t.Errorf("retry at %v", got)
-	}
-	a.busy = false
-	if got := p.next(now.Add(time.Hour)); got != a {
-		t.Error("one that has failed comes before one that has not")
-	}
-	for range 20 {
-		b.fail(now)
-	}
-	if got := b.retry.Sub(now); got != maxBackoff {
-		t.Errorf("backoff %v, want %v", got, maxBackoff)
-	}
-	if p.allBanned() {
-		t.Error("all banned")
-	}
-	a.banned, b.banned = true, true
-	if !p.allBanned() {
-		t.Error("not all banned")
 	}
 }

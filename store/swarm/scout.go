@@ -13,7 +13,13 @@ import (
 
 const (
 	startLinks = 4 // seeders asked at once to begin with
-	maxLinks   = 8 // and at most
+	maxLinks   = 8 // and at most, but for those that are being replaced
+	// maxDials is how many are dialled at once, and mostLinks how many links
+	// there are in all, of which up to maxLinks are about to be replaced.
+	maxDials  = 16
+	mostLinks = 2*maxLinks + maxDials
+	// freshDial is for how long a dial keeps the next one from being made.
+	freshDial = 500 * time.Millisecond
 	// growEvery is how often it is judged whether one more seeder would help.
 	growEvery = 250 * time.Millisecond
 	// lookEvery is how often more seeders are looked for while some deliver, but
@@ -26,6 +32,8 @@ const (
 // run touches it.
 type scout struct {
 	target   int // links wanted
+	extra    int // 1 while a new seeder is tried although target is reached
+	nextSift time.Time
 	looking  bool
 	looks    int       // searches since the last progress
 	nextLook time.Time // zero: at once
@@ -50,6 +58,7 @@ func (f *fetch) step(now time.Time) time.Duration {
 		return 0
 	}
 	f.grow(now)
+	f.sift(now)
 	f.startLinks(now)
 	f.look(now)
 	return f.nextStep(now)
@@ -71,7 +80,7 @@ func (f *fetch) grow(now time.Time) {
 
 func (f *fetch) startLinks(now time.Time) {
 	for {
-		l := f.state.hire(f, f.scout.target, now)
+		l := f.state.hire(f, f.scout.target+f.scout.extra, now)
 		if l == nil {
 			return
 		}
@@ -82,7 +91,7 @@ func (f *fetch) startLinks(now time.Time) {
 // look starts a search when too few seeders are at hand.
 func (f *fetch) look(now time.Time) {
 	sc := &f.scout
-	if links, _ := f.state.progress(); links == 0 && sc.nextLook.Sub(now) > maxBackoff {
+	if links, _ := f.state.progress(now); links == 0 && sc.nextLook.Sub(now) > maxBackoff {
 		sc.nextLook = now // the last one that delivered has gone
 	}
 	if sc.looking || now.Before(sc.nextLook) || f.state.enough(sc.target, now) {
@@ -126,7 +135,7 @@ func (f *fetch) take(found search) {
 // pause sets when to look again: soon when nobody delivers, later each time.
 func (f *fetch) pause(now time.Time) {
 	sc := &f.scout
-	links, seen := f.state.progress()
+	links, seen := f.state.progress(now)
 	if links > 0 {
 		sc.nextLook = now.Add(lookEvery)
 		return
@@ -140,7 +149,7 @@ func (f *fetch) pause(now time.Time) {
 
 func (f *fetch) nextStep(now time.Time) time.Duration {
 	next := now.Add(growEvery)
-	if retry := f.state.nextRetry(); !retry.IsZero() && retry.Before(next) {
+	if retry := f.state.nextRetry(now); !retry.IsZero() && retry.Before(next) {
 		next = retry
 	}
 	if !f.scout.looking && f.scout.nextLook.After(now) && f.scout.nextLook.Before(next) {
@@ -149,19 +158,16 @@ func (f *fetch) nextStep(now time.Time) time.Duration {
 	return max(next.Sub(now), time.Millisecond)
 }
 
-// unreachable tells what the last seeder failed with.
-func (f *fetch) unreachable() error {
-	if last := f.state.lastError(); last != nil {
-		return fmt.Errorf("%w: %w", ErrUnreachable, last)
-	}
-	return ErrUnreachable
-}
+func (f *fetch) unreachable() error { return unreachable(f.state.lastError()) }
 
 // judge ends a link: a liar is banned, one that failed is set aside for a while.
 func (f *fetch) judge(l *link, err error) {
 	lied := errors.Is(err, blob.ErrMismatch)
 	f.state.dismiss(l, err, lied, time.Now())
 	switch {
+	case errors.Is(err, errSlow):
+		f.s.counters.outpaced.Add(1)
+		f.log.Debug("seeder replaced", zap.Stringer("peer", l.from.Node))
 	case f.ctx.Err() != nil || errors.Is(err, errIdle) || f.state.complete():
 	case lied:
 		f.s.counters.banned.Add(1)

@@ -12,21 +12,82 @@ import (
 // what.
 
 // hire makes a link to the next candidate, nil when there are enough of them or
-// nobody is left.
+// nobody is left. Half of the dials are kept for those not tried yet.
 func (s *state) hire(f *fetch, target int, now time.Time) *link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.links) >= target {
+	have := s.census(now)
+	if have.promising >= target || have.dialling >= maxDials || len(s.links) >= mostLinks {
 		return nil
 	}
 	c := s.pool.next(now)
-	if c == nil {
+	if c == nil || c.worth() == 0 && have.dialling >= maxDials/2 {
 		return nil
 	}
-	c.busy = true
-	l := newLink(f, c)
+	if !s.pool.take(c, now) {
+		return nil
+	}
+	l := newLink(f, c, now)
 	s.links = append(s.links, l)
 	return l
+}
+
+// census is how many links there are of a kind.
+type census struct {
+	up        int // past the dial
+	working   int // up and not slow
+	dialling  int
+	promising int // working, or begun to be dialled just now
+}
+
+func (s *state) census(now time.Time) (n census) {
+	for _, l := range s.links {
+		switch {
+		case l.left:
+		case l.up && l.slow:
+			n.up++
+		case l.up:
+			n.up++
+			n.working++
+		default:
+			n.dialling++
+			if now.Sub(l.started) < freshDial {
+				n.promising++
+			}
+		}
+	}
+	n.promising += n.working
+	return n
+}
+
+// hopeful says that there are seeders whose first answer is still to come.
+func (s *state) hopeful(now time.Time) bool {
+	first := func(l *link) bool { return !l.up && l.from.failures == 0 }
+	return slices.ContainsFunc(s.links, first) || s.pool.nextFresh(now) != nil
+}
+
+// arrived notes that a seeder is there and says the right size.
+func (s *state) arrived(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.up = true
+	s.pool.past.end(l.site)
+}
+
+// praise notes that a seeder has delivered what nobody without the BLOB can.
+func (s *state) praise(l *link, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.praiseLocked(l, now)
+}
+
+func (s *state) praiseLocked(l *link, now time.Time) {
+	if l.praised {
+		return
+	}
+	l.praised = true
+	l.from.trusted = true
+	s.pool.past.praise(l.from.Node, siteOfConn(l.conn), now)
 }
 
 // dismiss ends a link; what it owed is for others.
@@ -38,12 +99,25 @@ func (s *state) dismiss(l *link, err error, lied bool, now time.Time) {
 		s.plan.release(o.unit, &l.line)
 	}
 	l.from.busy = false
-	if errors.Is(err, errIdle) {
-		return
+	if !l.up {
+		s.pool.past.end(l.site)
 	}
-	s.last = err
-	l.from.banned = l.from.banned || lied
-	l.from.fail(now)
+	switch {
+	case errors.Is(err, errIdle):
+		return
+	case errors.Is(err, errSlow):
+		l.from.rest(now)
+		s.pool.past.blame(l.from.Node)
+	case lied:
+		s.last = err
+		s.pool.ban(l.from)
+	default:
+		s.last = err
+		l.from.fail(now)
+		if !l.up && l.ctx.Err() == nil {
+			s.pool.past.miss(l.from.Node)
+		}
+	}
 	s.kickAll()
 }
 
@@ -58,14 +132,15 @@ func (s *state) meet(found []Seeder) (added, dropped int) {
 func (s *state) acquaintances() (known, liars bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.pool.order) > 0, s.pool.allBanned()
+	return s.pool.met(), s.pool.allBanned()
 }
 
 // enough says that as many seeders as wanted are asked, or will be right now.
+// One that failed before is tried again, but others are looked for too.
 func (s *state) enough(target int, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.links) >= target || s.pool.next(now) != nil
+	return s.census(now).promising >= target || s.pool.nextFresh(now) != nil
 }
 
 // gain is how many bytes have arrived since the last call, and the number of
@@ -78,17 +153,17 @@ func (s *state) gain() (bytes int64, links int) {
 	return bytes, len(s.links)
 }
 
-// progress is the number of links and when a group last arrived.
-func (s *state) progress() (links int, moved time.Time) {
+// progress is the number of links that deliver and when a group last arrived.
+func (s *state) progress(now time.Time) (links int, moved time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.links), s.moved
+	return s.census(now).working, s.moved
 }
 
-func (s *state) nextRetry() time.Time {
+func (s *state) nextRetry(now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pool.nextRetry()
+	return s.pool.nextRetry(now)
 }
 
 // assign gives a link as much to do as fits, and returns it.
@@ -150,6 +225,9 @@ func (s *state) received(l *link, now time.Time) {
 	unit := l.line.queue[0].unit
 	l.line.pop(now)
 	l.from.failures = 0
+	if !l.slow {
+		s.praiseLocked(l, now)
+	}
 	s.plan.release(unit, &l.line)
 	if _, any := s.missing(unit); !any {
 		s.plan.finish(unit)

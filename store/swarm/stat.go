@@ -9,11 +9,8 @@ import (
 	"github.com/staex-mcc/mcc/store/blob"
 )
 
-const (
-	// statTimeout bounds a Stat of a BLOB that is not here.
-	statTimeout = 30 * time.Second
-	statSeeders = 32 // seeders asked, startLinks at a time
-)
+// statTimeout bounds a Stat of a BLOB that is not here.
+const statTimeout = 30 * time.Second
 
 // Info is what is known of a BLOB.
 type Info struct {
@@ -58,14 +55,19 @@ func (s *Swarm) statFar(ctx context.Context, id blob.ID) (int64, error) {
 		return 0, err
 	}
 	defer s.endAsking()
-	ctx, cancel := context.WithTimeout(ctx, statTimeout)
+	limited, cancel := context.WithTimeout(ctx, statTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	size, err := s.askSize(ctx, id)
-	if err != nil && s.ctx.Err() != nil {
+	size, err := s.askSize(limited, id)
+	switch {
+	case err == nil:
+		return size, nil
+	case s.ctx.Err() != nil:
 		return 0, ErrClosed
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
 	}
-	return size, err
+	return 0, err
 }
 
 // fetchedSize is the size of a BLOB that is being fetched, or -1.
@@ -101,72 +103,11 @@ func (s *Swarm) endAsking() {
 	s.wg.Done()
 }
 
-// askSize takes the first proof of a few seeders asked side by side.
+// askSize takes the first proof of seeders asked side by side.
 func (s *Swarm) askSize(ctx context.Context, id blob.ID) (int64, error) {
 	found, err := s.network.FindSeeders(ctx, id)
 	if err != nil {
 		return 0, fmt.Errorf("find seeders: %w", err)
 	}
-	p := newPool(s.self)
-	p.add(found[:min(len(found), statSeeders)])
-	if len(p.order) == 0 {
-		return 0, ErrNotFound
-	}
-	c := newCrew(ctx)
-	defer c.end()
-	seeders := make(chan Seeder, len(p.order))
-	for _, c := range p.order {
-		seeders <- c.Seeder
-	}
-	close(seeders)
-	answers := make(chan answer, len(p.order))
-	for range startLinks {
-		c.start(func(ctx context.Context) { s.askAll(ctx, id, seeders, answers) })
-	}
-	return firstAnswer(answers, len(p.order))
-}
-
-// answer is one seeder's, to the question of the size.
-type answer struct {
-	size int64
-	err  error
-}
-
-func firstAnswer(answers <-chan answer, n int) (int64, error) {
-	var last error
-	for range n {
-		a := <-answers
-		if a.err == nil {
-			return a.size, nil
-		}
-		last = a.err
-	}
-	return 0, fmt.Errorf("%w: %w", ErrUnreachable, last)
-}
-
-func (s *Swarm) askAll(ctx context.Context, id blob.ID, seeders <-chan Seeder, answers chan<- answer) {
-	for seeder := range seeders {
-		size, err := s.askOne(ctx, seeder, id)
-		answers <- answer{size, err}
-	}
-}
-
-func (s *Swarm) askOne(ctx context.Context, seeder Seeder, id blob.ID) (int64, error) {
-	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	conn, err := s.network.Dial(dialCtx, seeder, id)
-	if err != nil {
-		return 0, fmt.Errorf("dial %s: %w", seeder.Node, err)
-	}
-	defer conn.Close()
-	defer interruptWith(ctx, conn)()
-	size, err := readSize(ctx, conn)
-	if err != nil {
-		return 0, fmt.Errorf("seeder %s: %w", seeder.Node, err)
-	}
-	var p proof
-	if err := p.ask(ctx, conn, id, size); err != nil {
-		return 0, fmt.Errorf("seeder %s: %w", seeder.Node, err)
-	}
-	return size, nil
+	return s.newInquiry(ctx, id, found).run(ctx)
 }

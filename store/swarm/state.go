@@ -42,8 +42,8 @@ type wait struct {
 	ready chan struct{} // closed when it is here
 }
 
-func (s *state) init(self identity.ID, now time.Time) {
-	s.size, s.pool = -1, newPool(self)
+func (s *state) init(self identity.ID, past *past, now time.Time) {
+	s.size, s.pool = -1, newPool(self, past)
 	s.moved, s.waiting = now, now // who opened it waits for the size
 }
 
@@ -137,14 +137,19 @@ func (s *state) isBusy() bool {
 	return false
 }
 
-// stalled says that somebody has waited too long.
+// stalled says that somebody has waited too long: longer while there are seeders
+// that have not been tried.
 func (s *state) stalled(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.waiting.IsZero() {
 		return false
 	}
-	return now.Sub(s.waiting) >= patience && now.Sub(s.moved) >= patience
+	waited, limit := min(now.Sub(s.waiting), now.Sub(s.moved)), patience
+	if s.plan == nil {
+		limit = openPatience
+	}
+	return waited >= mostPatience || waited >= limit && !s.hopeful(now)
 }
 
 // wants is what readers want, those that stand still first.

@@ -16,6 +16,7 @@ type Stats struct {
 	DuplicateBytes uint64 // verified, but another seeder was faster
 	Banned         uint64 // seeders that sent a wrong byte
 	Unlinked       uint64 // seeders that failed or fell silent
+	Outpaced       uint64 // seeders replaced by quicker ones
 	Dropped        uint64 // seeders found beyond the 256 remembered for a BLOB
 
 	Serving     int    // streams served now
@@ -32,6 +33,7 @@ type counters struct {
 	completed, failed, refused               atomic.Uint64
 	fetched, duplicate                       atomic.Uint64
 	mended, banned, unlinked, dropped        atomic.Uint64
+	outpaced                                 atomic.Uint64
 	served, servedBytes, malformed, sweptOut atomic.Uint64
 	serving                                  atomic.Int64
 }
@@ -42,7 +44,7 @@ func (s *Swarm) Stats() Stats {
 	stats := Stats{
 		Completed: c.completed.Load(), Failed: c.failed.Load(), Refused: c.refused.Load(),
 		FetchedBytes: c.fetched.Load(), DuplicateBytes: c.duplicate.Load(),
-		Banned: c.banned.Load(), Unlinked: c.unlinked.Load(), Dropped: c.dropped.Load(),
+		Banned: c.banned.Load(), Unlinked: c.unlinked.Load(), Outpaced: c.outpaced.Load(), Dropped: c.dropped.Load(),
 		Serving: int(c.serving.Load()), Served: c.served.Load(), ServedBytes: c.servedBytes.Load(),
 		Malformed: c.malformed.Load(), Mended: c.mended.Load(), Swept: c.sweptOut.Load(),
 	}

@@ -33,8 +33,10 @@ var (
 	// ErrNotFound: neither the store nor any node says that it has the BLOB. It
 	// is blob.ErrNotFound too.
 	ErrNotFound = fmt.Errorf("no node has it: %w", blob.ErrNotFound)
-	// ErrUnreachable: some nodes say that they have it, none delivered. It wraps
-	// what the last one failed with; blob.ErrMismatch there says that it lied.
+	// ErrUnreachable: some nodes say that they have it, none delivered. Its text
+	// tells what the last one failed with; it is blob.ErrMismatch too if that one
+	// lied, and no other error, since what a seeder did not find says nothing of
+	// the BLOB.
 	ErrUnreachable = errors.New("no seeder delivers the blob")
 	// ErrBusy: the bound of fetches or readers is reached.
 	ErrBusy = errors.New("too many blobs at once")
@@ -56,13 +58,16 @@ type Seeder struct {
 	Node identity.ID
 	// Addr is where it was seen, a hint for Dial; it may be zero.
 	Addr netip.AddrPort
+	// Known says that this node has a session with it. Known seeders are tried
+	// first, since anybody can make up others.
+	Known bool
 }
 
 // Network is how BLOBs are found and carried. Its methods are called from many
 // goroutines and give up when ctx ends.
 type Network interface {
-	// FindSeeders lists nodes that say they have the BLOB, the most promising
-	// first. None is no error. This node among them does no harm.
+	// FindSeeders lists nodes that say they have the BLOB, in any order. None is
+	// no error. This node among them does no harm.
 	FindSeeders(ctx context.Context, id blob.ID) ([]Seeder, error)
 	// Dial opens a BLOB stream to a seeder, which has accepted it: it says that
 	// it has the BLOB. ctx bounds only the dialling. The connection is closed by
@@ -103,6 +108,7 @@ type Swarm struct {
 	wg     sync.WaitGroup
 
 	counters counters
+	past     *past
 
 	mu      sync.Mutex
 	closed  bool
@@ -116,7 +122,7 @@ type Swarm struct {
 func New(c Config) *Swarm {
 	s := &Swarm{
 		store: c.Store, network: c.Network, self: c.Self, forget: c.Forget, kept: c.Kept, log: c.Logger,
-		fetches: make(map[blob.ID]*fetch),
+		past: newPast(), fetches: make(map[blob.ID]*fetch),
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
