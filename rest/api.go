@@ -39,7 +39,7 @@ type nothing struct{}
 // routes fills the mux: the JSON operations, the raw and the plain handlers, the
 // pages and the document that describes them.
 func (h *Handler) routes() error {
-	h.mux = http.NewServeMux()
+	h.mux = slashMux{http.NewServeMux()}
 	api := humago.New(h.mux, h.apiConfig())
 	h.registerNode(api)
 	h.registerServices(api)
@@ -138,14 +138,21 @@ func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	asked := r
+	r = aliasSlash(r)
 	found, pattern := h.mux.Handler(r)
 	if pattern == "" {
-		h.noRoute(w, r, found)
+		h.noRoute(w, asked, found)
 		return
 	}
 	var p *Problem
 	if raw, ok := h.raw[pattern]; ok {
 		p = raw.checkQuery(r)
+		if p == nil {
+			if p = raw.checkBody(r); p != nil {
+				leaveBody(w)
+			}
+		}
 	} else if r.URL.Path != "/session" {
 		p = h.bufferBody(w, r)
 	}

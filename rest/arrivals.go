@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -87,13 +88,33 @@ func (s *sockets) accept(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer context.AfterFunc(s.ctx, func() { _ = ws.CloseNow() })()
-	code := s.tell(ws, ln)
+	s.converse(ws, ln)
+}
+
+// converse tells of arrivals, and hears when the client goes.
+func (s *sockets) converse(ws *websocket.Conn, ln net.Listener) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var hearing sync.WaitGroup
+	defer hearing.Wait()
+	hearing.Go(func() { hear(ws, cancel) })
+	code := s.tell(ctx, cancel, ws, ln)
 	_ = ws.Close(code, "") // the client may be gone
 }
 
-// tell sends every arrival until the client goes or the listener ends.
-func (s *sockets) tell(ws *websocket.Conn, ln net.Listener) websocket.StatusCode {
-	ctx, cancel := context.WithCancel(ws.CloseRead(context.Background()))
+// hear reads what keeps a WebSocket going until the client goes. Who sends data
+// has misunderstood and is cut at once: a closing handshake would have to read
+// through it, and keep the protocol meanwhile.
+func hear(ws *websocket.Conn, gone func()) {
+	_, _, err := ws.Reader(context.Background())
+	gone()
+	if err == nil {
+		_ = ws.CloseNow()
+	}
+}
+
+// tell sends every arrival until the client goes, which ends ctx, or the
+// listener ends.
+func (s *sockets) tell(ctx context.Context, cancel context.CancelFunc, ws *websocket.Conn, ln net.Listener) websocket.StatusCode {
 	defer cancel()
 	defer context.AfterFunc(s.accepting, cancel)()
 	context.AfterFunc(ctx, func() { _ = ln.Close() }) // ends Accept

@@ -80,6 +80,23 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+// Who sends data where nothing is to be said is cut, and the protocol is free
+// again before any closing handshake.
+func TestAcceptCutsWhoTalks(t *testing.T) {
+	node := newChannelNode()
+	server := newServer(t, newHandler(t, node, Options{}))
+	ws, _ := openAccept(t, server.URL+"/api/v1/accept/chat")
+	ln := node.listener("chat")
+	if err := ws.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := ws.Read(t.Context())
+	if err == nil || websocket.CloseStatus(err) != -1 {
+		t.Errorf("%v, want a connection that breaks without a handshake", err)
+	}
+	<-ln.closed
+}
+
 func TestArrivalsAreBounded(t *testing.T) {
 	node := newChannelNode()
 	h := newHandler(t, node, Options{})

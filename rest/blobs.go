@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -80,7 +81,7 @@ func (h *Handler) registerBlobContent(tags []string) {
 			Parameters:  []*huma.Param{textParam("name", "query", "A name for people, at most 255 bytes", "film.mp4")},
 		},
 		answers: h.rawAnswers("application/json", reflect.TypeFor[StoredBlob](), []int{http.StatusCreated},
-			[]int{http.StatusBadRequest, http.StatusRequestTimeout, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}),
+			[]int{http.StatusBadRequest, http.StatusRequestTimeout, http.StatusUnprocessableEntity, http.StatusServiceUnavailable, http.StatusInsufficientStorage}),
 		serve: h.putBlob,
 	})
 	for method, serve := range map[string]http.HandlerFunc{http.MethodGet: h.getBlob, http.MethodHead: h.headBlob} {
@@ -96,7 +97,7 @@ func (h *Handler) registerBlobContent(tags []string) {
 			},
 			answers: h.rawAnswers(bytesType, nil, []int{http.StatusOK, http.StatusPartialContent, http.StatusNotModified}, []int{
 				http.StatusNotFound, http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity,
-				http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+				http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusInsufficientStorage,
 			}),
 			serve: serve,
 		})
@@ -196,7 +197,7 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request) {
 
 // openBlob bounds the opening alone: ctx is for all the reading that follows.
 func (h *Handler) openBlob(ctx context.Context, cancel context.CancelCauseFunc, id mcc.Hash) (mcc.Blob, error) {
-	late := time.AfterFunc(operationTimeout, func() { cancel(context.DeadlineExceeded) })
+	late := time.AfterFunc(openTimeout, func() { cancel(context.DeadlineExceeded) })
 	blob, err := h.node.OpenBlob(ctx, id)
 	late.Stop()
 	cause := context.Cause(ctx)
@@ -205,6 +206,9 @@ func (h *Handler) openBlob(ctx context.Context, cancel context.CancelCauseFunc, 
 	}
 	if err == nil {
 		_ = blob.Close() // nothing has been read
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return nil, err // the node has a reason of its own
 	}
 	return nil, fmt.Errorf("open BLOB %s: %w", id, cause)
 }
@@ -215,7 +219,7 @@ func (h *Handler) headBlob(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), operationTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()
 	info, err := h.node.StatBlob(ctx, id)
 	if err != nil {

@@ -7,18 +7,12 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 )
 
-const (
-	// stallTimeout is how long a client may neither take nor send a byte of a
-	// content before it is cut. Whole transfers have no limit.
-	stallTimeout = time.Minute
-	// maxRanges bounds the ranges of one request; a request for more gets the
-	// whole content (RFC 9110 14.2).
-	maxRanges = 64
-)
+// stallTimeout is how long a client may neither take nor send a byte of a
+// content before it is cut. Whole transfers have no limit.
+const stallTimeout = time.Minute
 
 // immutable is the Cache-Control of contents that are named by their hash. A
 // cache that others share is not for what may need a token.
@@ -49,9 +43,7 @@ func (h *Handler) serveContent(w http.ResponseWriter, r *http.Request, tag strin
 	if tag != "" {
 		hd.Set("ETag", entityTag(tag))
 	}
-	if strings.Count(strings.Join(r.Header.Values("Range"), ","), ",") >= maxRanges {
-		r.Header.Del("Range")
-	}
+	takeRange(r.Header)
 	out := &contentWriter{ResponseWriter: w, rc: http.NewResponseController(w), stall: h.transfers.stall}
 	http.ServeContent(out, r, "", time.Time{}, c)
 	if errors.Is(out.err, os.ErrDeadlineExceeded) {

@@ -52,7 +52,7 @@ func (h *Handler) registerDIDs(api huma.API) {
 		},
 		answers: h.rawAnswers("application/json", reflect.TypeFor[DIDVersion](), []int{http.StatusOK, http.StatusCreated}, []int{
 			http.StatusBadRequest, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge,
-			http.StatusUnprocessableEntity, http.StatusNotImplemented,
+			http.StatusUnprocessableEntity, http.StatusNotImplemented, http.StatusInsufficientStorage,
 		}),
 		serve: h.putDID,
 	})

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
@@ -73,6 +74,9 @@ var conditions = []struct {
 	code   string
 }{
 	// Before others that these may wrap.
+	{mcc.ErrNoSpace, http.StatusInsufficientStorage, codeFull},
+	{syscall.ENOSPC, http.StatusInsufficientStorage, codeFull},
+	{syscall.EDQUOT, http.StatusInsufficientStorage, codeFull},
 	{mcc.ErrDamaged, http.StatusInternalServerError, "damaged"},
 	{mcc.ErrDeactivated, http.StatusGone, "deactivated"},
 	{mcc.ErrUnsupported, http.StatusNotImplemented, "unsupported"},
@@ -95,13 +99,20 @@ var conditions = []struct {
 	{context.Canceled, http.StatusServiceUnavailable, "canceled"},
 }
 
+// codeFull is a data folder without room.
+const codeFull = "full"
+
 // problemOf turns an error into its answer. Errors without a known condition
-// are ours, not the caller's: they are logged and their text is kept back.
+// are ours, not the caller's: they are logged and their text is kept back. So is
+// that of a full disk, which names files.
 func (h *Handler) problemOf(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
 	if p := conditionOf(err); p != nil {
+		if p.code() == codeFull {
+			h.log.Warn("request failed for want of room", zap.Error(err))
+		}
 		return p
 	}
 	h.log.Error("request failed", zap.Error(err))
@@ -112,10 +123,31 @@ func (h *Handler) problemOf(err error) *Problem {
 func conditionOf(err error) *Problem {
 	for _, c := range conditions {
 		if errors.Is(err, c.err) {
-			return newProblem(c.status, c.code, err.Error())
+			return newProblem(c.status, c.code, detail(err, c.code))
 		}
 	}
 	return nil
+}
+
+// detail is the text of an error with a known condition.
+func detail(err error, code string) string {
+	if code == codeFull {
+		return mcc.ErrNoSpace.Error()
+	}
+	return sayOnce(err.Error())
+}
+
+// sayOnce takes the name of a condition off the end of a text that has it before
+// already, as when two rooms have each wrapped their own.
+func sayOnce(text string) string {
+	for _, c := range conditions {
+		name := c.err.Error()
+		rest, ends := strings.CutSuffix(text, ": "+name)
+		if ends && (strings.HasPrefix(rest, name+": ") || strings.Contains(rest, ": "+name+": ")) {
+			return rest
+		}
+	}
+	return text
 }
 
 // fail answers a plain handler's request with err.

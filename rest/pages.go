@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/swaggest/swgui/v5emb"
@@ -129,10 +130,22 @@ func (h *Handler) index(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// loginPage asks for the token. It works without scripts.
-func (h *Handler) loginPage(w http.ResponseWriter) {
+// maxNext bounds the path that a login leads back to; a longer one leads to the
+// front page.
+const maxNext = 1 << 10
+
+// loginPage asks for the token at the path here, and leads to the path next. It
+// works without scripts.
+func (h *Handler) loginPage(w http.ResponseWriter, here, next string) {
 	setOwnHeaders(w.Header())
-	h.servePage(w, http.StatusUnauthorized, loginPage, loginPolicy, map[string]any{"Style": template.CSS(style), "Icon": icon})
+	if len(next) > maxNext {
+		next = "/"
+	}
+	h.servePage(w, http.StatusUnauthorized, loginPage, loginPolicy, map[string]any{
+		"Style": template.CSS(style), "Icon": icon, "Next": next,
+		// Relative, for a handler that is mounted under a prefix.
+		"Session": strings.Repeat("../", max(strings.Count(here, "/")-1, 0)) + "session",
+	})
 }
 
 func (h *Handler) servePage(w http.ResponseWriter, status int, page *template.Template, policy string, data any) {

@@ -64,6 +64,28 @@ func (route *rawRoute) checkQuery(r *http.Request) *Problem {
 	return p
 }
 
+// checkBody refuses a body that is not the content itself but something around
+// it, which would be stored as it is: what a form or a compressor has made.
+func (route *rawRoute) checkBody(r *http.Request) *Problem {
+	if route.op.RequestBody == nil {
+		return nil
+	}
+	mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if strings.EqualFold(strings.TrimSpace(mediaType), "multipart/form-data") {
+		return newProblem(http.StatusUnprocessableEntity, "invalid",
+			"the body is stored as it is: send the content itself, not a form (curl --data-binary @FILE, or curl -X "+route.op.Method+" -T FILE)")
+	}
+	for _, line := range r.Header.Values("Content-Encoding") {
+		for coding := range strings.SplitSeq(line, ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				return newProblem(http.StatusUnprocessableEntity, "invalid",
+					fmt.Sprintf("Content-Encoding %q: the body is stored as it is; decode it first, or leave the header out", clip(coding)))
+			}
+		}
+	}
+	return nil
+}
+
 func (route *rawRoute) knows(name string) bool {
 	return slices.ContainsFunc(route.op.Parameters, func(p *huma.Param) bool { return p.In == "query" && p.Name == name })
 }

@@ -54,7 +54,7 @@ func (h *Handler) registerRecords(api huma.API) {
 			},
 		},
 		answers: h.rawAnswers("application/json", reflect.TypeFor[RecordVersion](), []int{http.StatusOK, http.StatusCreated},
-			[]int{http.StatusBadRequest, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity}),
+			[]int{http.StatusBadRequest, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusInsufficientStorage}),
 		serve: h.putRecord,
 	})
 	for _, method := range []string{http.MethodGet, http.MethodHead} {

@@ -274,3 +274,28 @@ func FuzzPrecondition(f *testing.F) {
 		}
 	})
 }
+
+// A slash alone is a name too, wherever it stands last.
+func TestSlashIsAName(t *testing.T) {
+	h := newHandler(t, newFakeNode(), Options{})
+	for _, slash := range []string{"%2F", "%2f"} {
+		w := do(t, h, "PUT /api/v1/records/"+slash, "content of "+slash)
+		if w.Code >= 300 || !strings.Contains(w.Body.String(), `"name":"/"`) {
+			t.Fatalf("put: %d %s", w.Code, w.Body)
+		}
+		if w := do(t, h, "GET /api/v1/records/gate/"+slash, ""); w.Code != 200 || w.Body.String() != "content of "+slash {
+			t.Errorf("get: %d %s", w.Code, w.Body)
+		}
+	}
+	if w := do(t, h, "DELETE /api/v1/records/%2F", ""); w.Code != 204 {
+		t.Errorf("delete: %d %s", w.Code, w.Body)
+	}
+	wantProblem(t, do(t, h, "PUT /api/v1/records/", "x"), 404, "not-found")
+	wantProblem(t, do(t, h, "GET /swagger/%2F", ""), 404, "not-found")
+	wantProblem(t, do(t, h, "PUT /api/v1/records/%00%2F", "x"), 422, "invalid")
+	wantProblem(t, do(t, h, "PUT /api/v1/records/%00%2F%2F", "x"), 422, "invalid")
+	p := wantProblem(t, do(t, h, "GET /nothing/%2F", ""), 404, "not-found")
+	if p.Detail != `there is no "/nothing//"` {
+		t.Errorf("%s", p.Detail)
+	}
+}

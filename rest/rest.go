@@ -4,7 +4,8 @@
 //
 // [New] makes a [Handler] that any HTTP server can mount; [NewServer] and
 // [Listen] are a server with fitting limits. The paths, JSON fields and status
-// codes are those of the contract's section 3.
+// codes stand in the document that it serves at /openapi.json and, in short, in
+// the README.
 package rest
 
 import (
@@ -14,7 +15,6 @@ import (
 	"fmt"
 	"iter"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +62,9 @@ const (
 	// operationTimeout bounds one JSON operation; look-ups and registrations
 	// that take longer end with 504.
 	operationTimeout = 30 * time.Second
+	// openTimeout bounds the opening of a BLOB. It is longer than a node tries
+	// the seeders, so that its reason arrives before ours.
+	openTimeout = 40 * time.Second
 )
 
 // Options configure a Handler. The zero value serves browsers of the same
@@ -100,7 +103,7 @@ type Handler struct {
 	log     *zap.Logger
 	guard   *guard
 	tokens  *tokenGate
-	mux     *http.ServeMux
+	mux     slashMux
 	raw     map[string]*rawRoute // by pattern of mux
 	gateway *forward.Gateway
 	watches *watchHub

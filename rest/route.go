@@ -142,7 +142,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !(own && withoutToken[r.URL.Path]) && !h.tokens.admits(r) {
 		h.refused.Add(1)
-		h.unauthorized(w, r, to.proxied)
+		h.unauthorized(w, r, to)
 		return
 	}
 	if own {

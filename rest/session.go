@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -137,17 +138,20 @@ func (t *tokenGate) end(value string) {
 	delete(t.sessions, sha256.Sum256([]byte(value)))
 }
 
-// unauthorized answers a request without the token. A browser that opens the
-// front page gets a form to enter it.
-func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request, proxied bool) {
-	if proxied {
+// unauthorized answers a request without the token. A browser that opens a page
+// gets a form to enter it, but not under the name of a service, where this node
+// has no session.
+func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request, to target) {
+	if to.proxied {
 		w.Header().Set("Proxy-Authenticate", `Basic realm="mcc"`)
 		writeProblem(w, newProblem(http.StatusProxyAuthRequired, "unauthorized", "this node asks for its token, as password of the proxy"))
 		return
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="mcc"`)
-	if r.Method == http.MethodGet && r.URL.Path == "/" && strings.Contains(r.Header.Get("Accept"), "text/html") {
-		h.loginPage(w)
+	named := to.service != "" && to.prefix == ""
+	if r.Method == http.MethodGet && !named && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		next := url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
+		h.loginPage(w, rawPath(r), next.RequestURI())
 		return
 	}
 	writeProblem(w, newProblem(http.StatusUnauthorized, "unauthorized", "this node asks for its token: Authorization: Bearer <token>"))
@@ -163,7 +167,7 @@ func (h *Handler) openSession(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="mcc"`)
 		if form {
-			h.loginPage(w)
+			h.loginPage(w, "/session", r.PostFormValue("next"))
 			return
 		}
 		writeProblem(w, newProblem(http.StatusUnauthorized, "unauthorized", "that is not the token of this node"))
@@ -174,11 +178,21 @@ func (h *Handler) openSession(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	if form {
-		w.Header().Set("Location", "./")
+		w.Header().Set("Location", placeOf(r.PostFormValue("next")))
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// placeOf is where a path of this node lies as seen from /session. Whatever the
+// path is, it leads nowhere else.
+func placeOf(path string) string {
+	u, err := url.Parse("/" + strings.TrimLeft(path, "/"))
+	if err != nil {
+		return "./"
+	}
+	return "./" + strings.TrimLeft(u.RequestURI(), "/")
 }
 
 func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,8 @@ func TestLoginForm(t *testing.T) {
 	if w.Code != 401 || !strings.Contains(w.Body.String(), `<form method="post" action="session">`) {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	wantProblem(t, do(t, h, "GET /api/v1/node", "", html), 401, "unauthorized")
+	wantProblem(t, do(t, h, "POST /api/v1/values", "x", html), 401, "unauthorized")
+	wantProblem(t, do(t, h, "GET /", "", html, "Host: files.mcc"), 401, "unauthorized")
 	form := []string{"Content-Type: application/x-www-form-urlencoded", "Origin: http://127.0.0.1:8080"}
 	if w := do(t, h, "POST /session", "token=wrong", form...); w.Code != 401 || len(w.Result().Cookies()) != 0 {
 		t.Errorf("wrong token: %d %v", w.Code, w.Header())
@@ -119,6 +121,38 @@ func TestLoginForm(t *testing.T) {
 	}
 	form[1] = "Origin: http://evil.example"
 	wantProblem(t, do(t, h, "POST /session", "token=correct+horse", form...), 403, "origin")
+}
+
+// The form leads back to the page that asked for it, and nowhere else.
+func TestLoginLeadsBack(t *testing.T) {
+	h := newHandler(t, newFakeNode(), Options{Token: testToken})
+	for _, c := range []struct{ path, action, next string }{
+		{"/", "session", "/"},
+		{"/swagger/", "../session", "/swagger/"},
+		{"/api/v1/blobs?limit=5", "../../session", "/api/v1/blobs?limit=5"},
+		{"/api/v1/forward/files/a%2Fb//", "../../../../../../session", "/api/v1/forward/files/a%2Fb//"},
+		{"/" + strings.Repeat("x", maxNext), "session", "/"},
+	} {
+		w := do(t, h, "GET "+c.path, "", "Accept: text/html,*/*")
+		want := `<form method="post" action="` + c.action + `">`
+		if w.Code != 401 || !strings.Contains(w.Body.String(), want) || !strings.Contains(w.Body.String(), `name="next" value="`+c.next+`"`) {
+			t.Errorf("%.40s: %d %s", c.path, w.Code, w.Body.String()[strings.Index(w.Body.String(), "</style>"):])
+		}
+	}
+	for next, want := range map[string]string{
+		"": "./", "/": "./", "/swagger/": "./swagger/", "/a%2Fb?c=d": "./a%2Fb?c=d", "//evil.example/x": "./evil.example/x",
+		"https://evil.example": "./https://evil.example", `/\evil.example`: "./%5Cevil.example", "/a\r\nb": "./", "/%zz": "./",
+	} {
+		form := url.Values{"token": {testToken}, "next": {next}}
+		w := do(t, h, "POST /session", form.Encode(), "Content-Type: application/x-www-form-urlencoded", "Origin: http://127.0.0.1:8080")
+		if got := w.Header().Get("Location"); w.Code != 303 || got != want {
+			t.Errorf("next %q: %d to %q, want %q", next, w.Code, got, want)
+		}
+	}
+	w := do(t, h, "POST /session", "token=wrong&next=/swagger/", "Content-Type: application/x-www-form-urlencoded")
+	if !strings.Contains(w.Body.String(), `action="session"`) || !strings.Contains(w.Body.String(), `name="next" value="/swagger/"`) {
+		t.Errorf("a wrong token forgets the page: %d", w.Code)
+	}
 }
 
 func TestSessionsBounded(t *testing.T) {

@@ -42,7 +42,7 @@ func (h *Handler) registerValues(api huma.API) {
 			RequestBody: rawBody("The value, at most 65,536 bytes"),
 		},
 		answers: h.rawAnswers("application/json", reflect.TypeFor[Value](), []int{http.StatusCreated},
-			[]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge}),
+			[]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusInsufficientStorage}),
 		serve: h.putValue,
 	})
 	for _, method := range []string{http.MethodGet, http.MethodHead} {

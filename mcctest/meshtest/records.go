@@ -75,7 +75,7 @@ func testRecordNames(t *testing.T, a, b Member) {
 		wantError(t, fmt.Sprintf("put %.9q", bad), err, mcc.ErrInvalid)
 	}
 	prefix := unique("n")
-	for _, good := range []string{".", "..", "a/b", "../..", "%2f?x=#y&z+", "ü ", strings.Repeat("n", 150), "a//b", "/a/", "*"} {
+	for _, good := range []string{".", "..", "/", "a/b", "../..", "%2f?x=#y&z+", "ü ", strings.Repeat("n", 150), "a//b", "/a/", "*"} {
 		name := good
 		if len(good) > 2 {
 			name += prefix // the others must be those very names

@@ -62,7 +62,7 @@ func (b *blobReader) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if b.at >= b.info.Size {
-			return 0, io.EOF
+			return 0, b.end()
 		}
 		n, err := b.readOnce(p)
 		if n > 0 {
@@ -96,6 +96,20 @@ func (b *blobReader) readOnce(p []byte) (int, error) {
 	return n, nil
 }
 
+// end is io.EOF, unless the node sends more than there is.
+func (b *blobReader) end() error {
+	if b.body == nil {
+		return io.EOF
+	}
+	defer b.drop()
+	_, err := b.body.Read(nil)
+	if errors.Is(err, mcc.ErrDamaged) {
+		b.cancel(err) // nothing of it is believed any more
+		return b.state()
+	}
+	return io.EOF
+}
+
 // open asks for the content from one place to another.
 func (b *blobReader) open(from, to int64) (io.ReadCloser, error) {
 	r, err := b.client.newRequest(b.ctx, http.MethodGet, path("blobs", b.info.ID.String()), nil)
@@ -112,12 +126,19 @@ func (b *blobReader) open(from, to int64) (io.ReadCloser, error) {
 		_ = resp.Body.Close()
 		return nil, fmt.Errorf("BLOB %s: %w: asked for %s, got %q", b.info.ID, mcc.ErrDamaged, want, got)
 	}
-	return resp.Body, nil
+	if resp.ContentLength >= 0 && resp.ContentLength != to-from {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("BLOB %s: %w: asked for %d bytes, got %d", b.info.ID, mcc.ErrDamaged, to-from, resp.ContentLength)
+	}
+	return &span{ReadCloser: resp.Body, left: to - from}, nil
 }
 
 func (b *blobReader) broken(err error) error {
 	if state := b.state(); state != nil {
 		return state
+	}
+	if errors.Is(err, mcc.ErrDamaged) {
+		return fmt.Errorf("read BLOB %s: %w", b.info.ID, err)
 	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // before the end of the BLOB
@@ -167,6 +188,9 @@ func (b *blobReader) ReadAt(p []byte, off int64) (int, error) {
 	}
 	defer body.Close()
 	n, err := io.ReadFull(body, want)
+	if _, more := body.Read(nil); err == nil && errors.Is(more, mcc.ErrDamaged) {
+		err = more
+	}
 	switch {
 	case err != nil:
 		return n, b.broken(err)

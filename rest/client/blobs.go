@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	mcc "github.com/staex-mcc/mcc"
@@ -25,12 +25,24 @@ type blob struct {
 	Added time.Time `json:"added"`
 }
 
+// UnmarshalJSON implements json.Unmarshaler. What computes with a size must not
+// meet a negative one.
+func (b *blob) UnmarshalJSON(text []byte) error {
+	type plain blob
+	err := json.Unmarshal(text, (*plain)(b))
+	if err == nil && b.Size < 0 {
+		err = fmt.Errorf("BLOB %s: %w: size %d", b.ID, mcc.ErrDamaged, b.Size)
+	}
+	return err
+}
+
 func (b blob) public() mcc.BlobInfo {
 	return mcc.BlobInfo{ID: b.ID, Size: b.Size, Name: b.Name, Local: true, Added: b.Added}
 }
 
 // PutBlob implements mcc.Blobs. The content is sent while r is read; nothing of
-// it is kept in memory. The hash is the node's.
+// it is kept in memory. What the node says it has stored is compared with what
+// was sent; a difference is mcc.ErrDamaged.
 func (c *Client) PutBlob(ctx context.Context, r io.Reader, o mcc.BlobOptions) (mcc.BlobInfo, error) {
 	ctx, cancel, err := c.alive(ctx)
 	if err != nil {
@@ -41,7 +53,7 @@ func (c *Client) PutBlob(ctx context.Context, r io.Reader, o mcc.BlobOptions) (m
 	if o.Name != "" {
 		to += "?name=" + url.QueryEscape(o.Name)
 	}
-	body := &source{r: r}
+	body := newSource(r)
 	defer body.end(ctx)
 	req, err := c.newRequest(ctx, http.MethodPost, to, body)
 	if err != nil {
@@ -66,6 +78,11 @@ func (c *Client) PutBlob(ctx context.Context, r io.Reader, o mcc.BlobOptions) (m
 	if err := c.decode(ctx, resp, &out); err != nil {
 		return mcc.BlobInfo{}, err
 	}
+	id, size, whole := body.sent()
+	if resp.StatusCode != http.StatusCreated || !whole || out.ID != id || out.Size != size {
+		return mcc.BlobInfo{}, fmt.Errorf("put BLOB: %w: %s answered %d, %s with %d bytes; sent were %s with %d bytes",
+			mcc.ErrDamaged, c.name, resp.StatusCode, out.ID, out.Size, id, size)
+	}
 	return c.withAge(ctx, out.public())
 }
 
@@ -73,56 +90,9 @@ func (c *Client) PutBlob(ctx context.Context, r io.Reader, o mcc.BlobOptions) (m
 func (c *Client) withAge(ctx context.Context, info mcc.BlobInfo) (mcc.BlobInfo, error) {
 	listed, ok, err := c.listed(ctx, info.ID)
 	if ok {
-		info = listed
+		info.Added = listed.Added
 	}
 	return info, err
-}
-
-// source is a body that keeps its error and is not read after its end.
-type source struct {
-	mu     sync.Mutex // held while r is read
-	r      io.Reader
-	over   bool
-	failed error
-}
-
-// Read implements io.Reader.
-func (s *source) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over {
-		return 0, io.ErrClosedPipe
-	}
-	n, err := s.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.failed = err
-	}
-	return n, err
-}
-
-// Close implements io.Closer; what is below is the caller's to close.
-func (s *source) Close() error { return nil }
-
-// failure is the reader's error, if it has come to that. A reader that is stuck
-// has none.
-func (s *source) failure() error {
-	if !s.mu.TryLock() {
-		return nil
-	}
-	defer s.mu.Unlock()
-	return s.failed
-}
-
-// end waits until r is not read any more, unless ctx has ended: a caller who
-// gives up on a reader that is stuck must not be stuck with it.
-func (s *source) end(ctx context.Context) {
-	if ctx.Err() == nil {
-		s.mu.Lock()
-	} else if !s.mu.TryLock() {
-		return
-	}
-	s.over = true
-	s.mu.Unlock()
 }
 
 // StatBlob implements mcc.Blobs.
@@ -141,27 +111,45 @@ func (c *Client) StatBlob(ctx context.Context, id mcc.Hash) (mcc.BlobInfo, error
 	}
 	resp, err := c.send(r)
 	if err != nil {
-		return mcc.BlobInfo{}, headError(err)
+		return mcc.BlobInfo{}, c.headError(ctx, id, err)
 	}
 	defer resp.Body.Close()
 	if resp.ContentLength < 0 {
-		return mcc.BlobInfo{}, fmt.Errorf("BLOB %s: the answer of %s has no length", id, c.base)
+		return mcc.BlobInfo{}, fmt.Errorf("BLOB %s: the answer of %s has no length", id, c.name)
 	}
 	return mcc.BlobInfo{ID: id, Size: resp.ContentLength}, nil
 }
 
-// headError gives a refusal without a body the code that its status stands for.
-func headError(err error) error {
+// headError is why there is no size: a refusal of HEAD has no body, so the first
+// byte is asked for to hear the reason. If that fails too, the status tells.
+func (c *Client) headError(ctx context.Context, id mcc.Hash, err error) error {
 	refused, ok := errors.AsType[*Error](err)
 	if !ok || refused.Code != "" {
 		return err
 	}
-	refused.Code = map[int]string{
-		http.StatusNotFound: "not-found", http.StatusBadGateway: "unreachable", http.StatusGatewayTimeout: "deadline",
-		http.StatusServiceUnavailable: "busy", http.StatusForbidden: "denied", http.StatusUnauthorized: "unauthorized",
-		http.StatusInternalServerError: "damaged", http.StatusUnprocessableEntity: "invalid",
-	}[refused.Status]
+	r, failed := c.newRequest(ctx, http.MethodGet, path("blobs", id.String()), nil)
+	if failed != nil {
+		return err
+	}
+	r.Header.Set("Range", "bytes=0-0")
+	resp, failed := c.send(r)
+	if failed == nil {
+		_ = resp.Body.Close()
+	}
+	if said, ok := errors.AsType[*Error](failed); ok && said.Code != "" {
+		return said
+	}
+	refused.Text = fmt.Sprintf("BLOB %s: %s", id, refused.Text)
+	refused.Code = headCodes[refused.Status]
 	return refused
+}
+
+// headCodes are the codes that a status without a reason stands for.
+var headCodes = map[int]string{
+	http.StatusNotFound: "not-found", http.StatusBadGateway: "unreachable", http.StatusGatewayTimeout: "deadline",
+	http.StatusServiceUnavailable: "busy", http.StatusForbidden: "denied", http.StatusUnauthorized: "unauthorized",
+	http.StatusInternalServerError: "damaged", http.StatusUnprocessableEntity: "invalid",
+	http.StatusInsufficientStorage: "full",
 }
 
 // listed finds a BLOB among those of the node: the first of the page that begins
@@ -192,6 +180,9 @@ func (c *Client) blobPage(ctx context.Context, cursor string, limit int) (part [
 	}
 	query := "?limit=" + strconv.Itoa(limit) + "&cursor=" + url.QueryEscape(cursor)
 	err = c.call(ctx, "GET", path("blobs")+query, nil, &out)
+	if err == nil && out.Next != "" && out.Next <= cursor {
+		err = c.foreign(fmt.Errorf("behind %q comes %q", cursor, out.Next))
+	}
 	return convert(out.Blobs, blob.public), out.Next, err
 }
 

@@ -7,9 +7,10 @@
 // the mcc package again, for errors.Is.
 //
 // What can be verified here is: the signature of a record and the owner it is
-// of, and the hash of an immutable value. The content of a BLOB is verified by
-// the node that serves the API, and DID documents are resolved by it; who needs
-// to trust nobody but himself embeds a node.
+// of, the hash of an immutable value, and that of a BLOB that is put. The content
+// of a BLOB that is read is verified by the node that serves the API, and DID
+// documents are resolved by it; who needs to trust nobody but himself embeds a
+// node.
 package client
 
 import (
@@ -19,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,8 +31,8 @@ import (
 // Options say where the API is and how to get in.
 type Options struct {
 	// URL of the API: http://host:port, https://host:port, each with a path if
-	// the API is mounted under one, or unix:path. Empty is
-	// http://127.0.0.1:8080.
+	// the API is mounted under one, or unix:path. host:port alone is http. Empty
+	// is http://127.0.0.1:8080.
 	URL string
 	// Token is the API's bearer token; empty sends none.
 	Token string
@@ -46,6 +48,7 @@ type Options struct {
 // caller closes it.
 type Client struct {
 	base  string // without a slash at the end
+	name  string // base, or unix:path, for errors
 	token string
 	http  *http.Client
 
@@ -65,7 +68,10 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{base: base, token: o.Token, http: &http.Client{Transport: newTransport(socket, o.TLS)}}
+	c := &Client{base: base, name: base, token: o.Token, http: &http.Client{Transport: newTransport(socket, o.TLS)}}
+	if socket != "" {
+		c.name = "unix:" + socket
+	}
 	if o.HTTPClient != nil {
 		given := *o.HTTPClient
 		c.http = &given
@@ -86,6 +92,9 @@ func parseURL(text string) (base, socket string, err error) {
 		}
 		return "http://localhost", path, nil
 	}
+	if host, port, err := net.SplitHostPort(text); err == nil && host != "" && isNumber(port) {
+		text = "http://" + text
+	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
@@ -94,6 +103,11 @@ func parseURL(text string) (base, socket string, err error) {
 		return "", "", fmt.Errorf("api url: %w: want http://host:port, https://host:port or unix:path", mcc.ErrInvalid)
 	}
 	return strings.TrimSuffix(u.Scheme+"://"+u.Host+u.EscapedPath(), "/"), "", nil
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
 }
 
 func newTransport(socket string, config *tls.Config) *http.Transport {

@@ -29,12 +29,12 @@ func against(t *testing.T, handler http.HandlerFunc) *client.Client {
 }
 
 func TestOptions(t *testing.T) {
-	for _, good := range []string{"", "http://127.0.0.1:8080", "https://gate.example/mcc/", "unix:/run/mcc.sock"} {
+	for _, good := range []string{"", "http://127.0.0.1:8080", "https://gate.example/mcc/", "unix:/run/mcc.sock", "127.0.0.1:8080", "localhost:8080", "[::1]:8080"} {
 		if _, err := client.New(client.Options{URL: good}); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"127.0.0.1:8080", "ftp://host", "http://", "http://host/?a=b", "http://user@host", "unix:", "http://host:1#x", "http://[::1"} {
+	for _, bad := range []string{"127.0.0.1", "gate", ":8080", "gate:http", "gate:99999", "ftp://host", "http://", "http://host/?a=b", "http://user@host", "unix:", "http://host:1#x", "http://[::1"} {
 		if _, err := client.New(client.Options{URL: bad}); !errors.Is(err, mcc.ErrInvalid) {
 			t.Errorf("%q: %v, want ErrInvalid", bad, err)
 		}
@@ -66,6 +66,7 @@ func TestProblems(t *testing.T) {
 		{500, "damaged", "x", mcc.ErrDamaged},
 		{503, "busy", "x", mcc.ErrBusy},
 		{503, "too-many", "x", mcc.ErrBusy},
+		{507, "full", "x", mcc.ErrNoSpace},
 		{503, "closed", "x", mcc.ErrClosed},
 		{503, "closed", "x", net.ErrClosed},
 		{504, "deadline", "x", context.DeadlineExceeded},
@@ -332,6 +333,24 @@ func TestBlobFails(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}, mcc.ErrUnreachable},
 		"the whole": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 100)) }, mcc.ErrDamaged},
+		"too much": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", "bytes 0-99/100")
+			w.Header().Set("Content-Length", "1048576")
+			w.WriteHeader(206)
+			_, _ = w.Write(make([]byte, 1<<20))
+		}, mcc.ErrDamaged},
+		"too little": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", "bytes 0-99/100")
+			w.Header().Set("Content-Length", "10")
+			w.WriteHeader(206)
+			_, _ = w.Write(make([]byte, 10))
+		}, mcc.ErrDamaged},
+		"too much in chunks": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", "bytes 0-99/100")
+			w.WriteHeader(206)
+			_ = http.NewResponseController(w).Flush()
+			_, _ = w.Write(make([]byte, 1<<20))
+		}, mcc.ErrDamaged},
 		"elsewhere": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Range", "bytes 1-99/100")
 			w.WriteHeader(206)
@@ -353,8 +372,11 @@ func TestBlobFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer blob.Close()
-			_, err = io.ReadAll(blob)
+			got, err := io.ReadAll(blob)
 			wantError(t, "Read", err, c.want)
+			if len(got) > 100 {
+				t.Errorf("%d bytes of 100", len(got))
+			}
 			_, err = blob.ReadAt(make([]byte, 100), 0)
 			wantError(t, "ReadAt", err, c.want)
 		})

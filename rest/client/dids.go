@@ -1,7 +1,10 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -22,11 +25,18 @@ func (c *Client) PutDID(ctx context.Context, did string, document []byte) (mcc.D
 	if err != nil {
 		return mcc.DIDDocument{}, err
 	}
-	version, err := c.version(said)
-	return mcc.DIDDocument{DID: did, Document: document, Version: version}, err
+	version, err := c.version(said.Header)
+	if err == nil && version == 0 {
+		err = c.foreign(errors.New("the document has no version"))
+	}
+	if err != nil {
+		return mcc.DIDDocument{}, err
+	}
+	return mcc.DIDDocument{DID: did, Document: document, Version: version}, nil
 }
 
-// ResolveDID implements mcc.DIDs. The document is the one that the node found.
+// ResolveDID implements mcc.DIDs. The document is the one that the node found;
+// that it is a JSON object is all that is checked here.
 func (c *Client) ResolveDID(ctx context.Context, did string) (mcc.DIDDocument, error) {
 	if err := checkDID(did); err != nil {
 		return mcc.DIDDocument{}, err
@@ -35,8 +45,18 @@ func (c *Client) ResolveDID(ctx context.Context, did string) (mcc.DIDDocument, e
 	if err != nil {
 		return mcc.DIDDocument{}, err
 	}
-	version, err := c.version(said)
-	return mcc.DIDDocument{DID: did, Document: document, Version: version}, err
+	if said.StatusCode != http.StatusOK || !isObject(document) {
+		return mcc.DIDDocument{}, c.foreign(fmt.Errorf("%w: status %d, and no JSON object", mcc.ErrDamaged, said.StatusCode))
+	}
+	version, err := c.version(said.Header)
+	if err != nil {
+		return mcc.DIDDocument{}, err
+	}
+	return mcc.DIDDocument{DID: did, Document: document, Version: version}, nil
+}
+
+func isObject(text []byte) bool {
+	return json.Valid(text) && bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{"))
 }
 
 // DeactivateDID implements mcc.DIDs.
@@ -64,7 +84,7 @@ func (c *Client) version(hd http.Header) (uint64, error) {
 	}
 	version, err := strconv.ParseUint(tag, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("the answer of %s is not the API's: version %q", c.base, tag)
+		return 0, c.foreign(fmt.Errorf("version %q", tag))
 	}
 	return version, nil
 }

@@ -48,6 +48,7 @@ var conditions = map[string]error{
 	"damaged":      mcc.ErrDamaged,
 	"busy":         mcc.ErrBusy,
 	"too-many":     mcc.ErrBusy,
+	"full":         mcc.ErrNoSpace,
 	"in-use":       mcc.ErrInUse,
 	"closed":       mcc.ErrClosed,
 	"canceled":     mcc.ErrClosed, // by the node, which is closing

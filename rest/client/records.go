@@ -39,7 +39,7 @@ func (c *Client) PutRecord(ctx context.Context, name string, value []byte, o mcc
 	if err != nil {
 		return mcc.Record{}, err
 	}
-	return readRecord(said, name, value)
+	return readRecord(said.Header, name, value)
 }
 
 // GetRecord implements mcc.Records. The record is verified, also that it is of
@@ -55,7 +55,7 @@ func (c *Client) GetRecord(ctx context.Context, owner, name string) (mcc.Record,
 	if err != nil {
 		return mcc.Record{}, err
 	}
-	r, err := readRecord(said, name, value)
+	r, err := readRecord(said.Header, name, value)
 	if id, bad := identity.ParseID(strings.TrimPrefix(owner, "did:key:")); err == nil && bad == nil && id != r.Owner {
 		return mcc.Record{}, fmt.Errorf("record %q: %w: asked for that of %s, got that of %s", name, mcc.ErrDamaged, id, r.Owner)
 	}
@@ -102,7 +102,7 @@ func (c *Client) PutValue(ctx context.Context, value []byte) (mcc.Hash, error) {
 		return mcc.Hash{}, err
 	}
 	id := mcc.Hash(blake3.Sum256(value))
-	if got := strings.Trim(said.Get("ETag"), `"`); got != id.String() {
+	if got := strings.Trim(said.Header.Get("ETag"), `"`); got != id.String() {
 		return mcc.Hash{}, fmt.Errorf("value: %w: its hash is %s, the node says %q", mcc.ErrDamaged, id, got)
 	}
 	return id, nil

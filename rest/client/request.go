@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -70,9 +71,17 @@ func (c *Client) send(r *http.Request) (*http.Response, error) {
 // lost is why a request or its answer failed on the way.
 func (c *Client) lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("ask %s: %w", c.base, context.Cause(ctx))
+		return fmt.Errorf("ask %s: %w", c.name, context.Cause(ctx))
 	}
-	return fmt.Errorf("ask %s: %w: %w", c.base, mcc.ErrUnreachable, err)
+	if asked, ok := errors.AsType[*url.Error](err); ok {
+		err = asked.Err // its URL is not that of a socket
+	}
+	return fmt.Errorf("ask %s: %w: %w", c.name, mcc.ErrUnreachable, err)
+}
+
+// foreign is an answer that the API would not give.
+func (c *Client) foreign(err error) error {
+	return fmt.Errorf("the answer of %s is not the API's: %w", c.name, err)
 }
 
 // call sends in as JSON and reads the answer into out; nil is none of it.
@@ -112,7 +121,7 @@ func (c *Client) decode(ctx context.Context, resp *http.Response, out any) error
 		return err
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("the answer of %s is not the API's: %w", c.base, err)
+		return c.foreign(err)
 	}
 	return nil
 }
@@ -124,13 +133,14 @@ func (c *Client) readAll(ctx context.Context, resp *http.Response, limit int64) 
 	case err != nil:
 		return nil, c.lost(ctx, err)
 	case int64(len(content)) > limit:
-		return nil, fmt.Errorf("the answer of %s: %w: more than %d bytes", c.base, mcc.ErrTooLarge, limit)
+		return nil, fmt.Errorf("the answer of %s: %w: more than %d bytes", c.name, mcc.ErrTooLarge, limit)
 	}
 	return content, nil
 }
 
-// raw sends bytes as they are and returns the whole answer.
-func (c *Client) raw(ctx context.Context, method, path string, header http.Header, body []byte) (http.Header, []byte, error) {
+// raw sends bytes as they are and returns the whole answer. The body of said has
+// been read.
+func (c *Client) raw(ctx context.Context, method, path string, header http.Header, body []byte) (said *http.Response, text []byte, err error) {
 	ctx, cancel, err := c.alive(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -153,8 +163,8 @@ func (c *Client) raw(ctx context.Context, method, path string, header http.Heade
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	said, err := c.readAll(ctx, resp, maxContent)
-	return resp.Header, said, err
+	text, err = c.readAll(ctx, resp, maxContent)
+	return resp, text, err
 }
 
 // maxContent bounds a record, value or DID document, and what is said of one
