@@ -80,6 +80,27 @@ func TestRecordNames(t *testing.T) {
 	})
 }
 
+// Whoever owns a record is named in any way that names a node.
+func TestRecordOwnerNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mesh := mcctest.Start(t, 3)
+		ctx, owner, reader := t.Context(), mesh.Nodes[1], mesh.Nodes[2]
+		if _, err := owner.PutRecord(ctx, "r", []byte("v"), mcc.RecordOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{owner.ID().String(), owner.ID().DID(), didOf(owner), owner.Label()} {
+			if r, err := reader.GetRecord(ctx, name, "r"); err != nil || string(r.Value) != "v" {
+				t.Errorf("%s: %q, %v", name, r.Value, err)
+			}
+		}
+		for _, name := range []string{"", "did:web:example.org", "did:mcc:nobody", "No Label"} {
+			if _, err := reader.GetRecord(ctx, name, "r"); !errors.Is(err, mcc.ErrInvalid) && !errors.Is(err, mcc.ErrUnsupported) {
+				t.Errorf("%q: %v, want ErrInvalid or ErrUnsupported", name, err)
+			}
+		}
+	})
+}
+
 // A program whose put was told "conflict" reads and tries again: nothing that
 // was counted gets lost.
 func TestCompareAndSwapLosesNoUpdate(t *testing.T) {
