@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/staex-mcc/mcc/dht"
 	"github.com/staex-mcc/mcc/identity"
@@ -96,6 +98,19 @@ func CheckRecordName(name string) error {
 		return fmt.Errorf("%w: a record's name is UTF-8 without control characters", ErrInvalid)
 	}
 	return nil
+}
+
+// printable reports whether s is UTF-8 that shows nothing but itself.
+func printable(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			return false
+		}
+	}
+	return true
 }
 
 // BlobOptions describe a BLOB that is put.

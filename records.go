@@ -7,8 +7,6 @@ import (
 	"hash/maphash"
 	"math"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -296,17 +294,4 @@ func (n *Node) prolongRecord(ctx context.Context, name string) error {
 		return nil // the DHT has taken over the newer version
 	}
 	return err
-}
-
-// printable reports whether s is UTF-8 that shows nothing but itself.
-func printable(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if unicode.IsControl(r) {
-			return false
-		}
-	}
-	return true
 }

@@ -42,7 +42,8 @@ type settings struct {
 
 	keepBlobs bool
 
-	// Accepted by the contract; their layers come with later versions.
+	// Accepted, so that configurations stay valid; their layers come with later
+	// versions.
 	mdns, relay, small     bool
 	socks5, dns, blobQuota string
 	freshRevocation        time.Duration

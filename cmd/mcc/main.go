@@ -16,7 +16,7 @@ import (
 	"github.com/staex-mcc/mcc"
 )
 
-// Exit codes (contract 1).
+// Exit codes, as the README lists them.
 const (
 	exitDone    = 0
 	exitFailure = 1 // a failure while running
